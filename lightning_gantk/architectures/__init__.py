@@ -1,0 +1,8 @@
+"""Architectures: one description, a finite torch network and an infinite-width JAX kernel."""
+
+from lightning_gantk.architectures.base import Architecture
+from lightning_gantk.architectures.dcgan import DCGAN
+from lightning_gantk.architectures.mlp import MLP
+from lightning_gantk.architectures.resnet import ResNet
+
+__all__ = ["DCGAN", "MLP", "Architecture", "ResNet"]

@@ -1,0 +1,132 @@
+"""What an architecture is: one description that builds a finite torch network and an infinite-width kernel."""
+
+import copy
+import inspect
+import math
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Literal
+
+from torch import Tensor, nn
+
+from lightning_gantk.architectures.activations import Activation
+from lightning_gantk.architectures.layers import Layer, LayerNorm, Pointwise, Serial, Shape, Sum
+from lightning_gantk.errors import ConfigError
+
+if TYPE_CHECKING:
+    from lightning_gantk.kernels.base import Kernel
+
+
+class Architecture(ABC):
+    """A network described once.
+
+    A subclass keeps its constructor's arguments under their own names and lists its layers in ``layers``; everything
+    else is made from that list. The last layer has one output and no bias, so that the kernel is that of a scalar.
+    """
+
+    @abstractmethod
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers from the samples to the single output."""
+
+    def check(self, in_shape: Shape) -> None:
+        """Refuses samples of a shape that the architecture cannot take.
+
+        Raises:
+            ConfigError: If ``in_shape`` does not fit.
+        """
+
+    def network(self, width: int, in_shape: Shape, *, antisymmetric: bool = False) -> nn.Module:
+        """The finite torch network in the NTK parameterization, drawn from torch's global generator.
+
+        Args:
+            width: Units (channels) of every hidden layer.
+            in_shape: Shape of one sample, ``(C, H, W)`` or ``(d,)``.
+            antisymmetric: Start at f_0 = 0 by half the difference of two equal copies, see ``AntisymmetricPair``.
+
+        Returns:
+            A module that maps ``(N, *in_shape)`` to scores ``(N,)``.
+
+        Raises:
+            ConfigError: If the width is not positive or ``in_shape`` does not fit.
+        """
+        if width < 1:
+            raise ConfigError(f"'width' must be at least 1, got {width}.")
+        in_shape = tuple(in_shape)
+        self.check(in_shape)
+        body, _ = Serial(self.layers()).build(in_shape, width)
+        network = ScalarNetwork(body)
+        return AntisymmetricPair(network) if antisymmetric else network
+
+    def kernel(self, kind: Literal["ntk", "nngp"] = "ntk") -> "Kernel":
+        """The infinite-width kernel, in JAX.
+
+        Args:
+            kind: The neural tangent kernel ("ntk") or that of the Gaussian process at initialisation ("nngp").
+
+        Returns:
+            A callable: ``kernel(x, y)`` gives the ``(N, M)`` Gram matrix of vectors ``(N, d)`` or images ``(N, H, W,
+            C)``.
+
+        Raises:
+            ConfigError: If JAX or neural-tangents cannot be used, or ``kind`` is unknown.
+        """
+        from lightning_gantk.kernels.architecture import (
+            ArchitectureKernel,
+        )  # JAX is imported only where it is asked for
+
+        return ArchitectureKernel(self, kind)
+
+    def __repr__(self) -> str:
+        names = inspect.signature(type(self)).parameters
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+
+
+def after_activation(
+    activations: tuple[Activation, ...], *layers: Layer, layer_norm: bool = False
+) -> tuple[Layer, ...]:
+    """``(LayerNorm,) activation, layers``; several activations make a sum of parallel branches with their own
+    layers.
+    """
+    branches = tuple(Serial((Pointwise(activation), *layers)) for activation in activations)
+    norm = (LayerNorm(),) if layer_norm else ()
+    return (*norm, *branches[0].layers) if len(branches) == 1 else (*norm, Sum(branches))
+
+
+def check_deviation(name: str, value: float | None, *, positive: bool) -> None:
+    """Refuses a standard deviation that is negative, not finite, or 0 where it must not be."""
+    if value is None and not positive:
+        return
+    if value is None or not math.isfinite(value) or value < 0 or (positive and value == 0):
+        allowed = "positive" if positive else "null (no bias) or at least 0"
+        raise ConfigError(f"{name!r} must be {allowed}, got {value}.")
+
+
+def check_count(name: str, value: int, minimum: int) -> None:
+    """Refuses a number of layers below what makes sense."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        raise ConfigError(f"{name!r} must be a whole number of at least {minimum}, got {value!r}.")
+
+
+class ScalarNetwork(nn.Module):
+    """A network with one output, which it gives as ``(N,)``."""
+
+    def __init__(self, body: nn.Module):
+        super().__init__()
+        self.body = body
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x).squeeze(-1)
+
+
+class AntisymmetricPair(nn.Module):
+    """``(f(x) - g(x)) / sqrt(2)`` with g a copy of f at initialisation: starts at 0, with the NTK of f.
+
+    The antisymmetrical initialisation of Zhang et al., "A type of generalization error induced by initialization in
+    deep neural networks", 2020. It gives a finite network the f_0 = 0 of the infinite regime, at twice the cost.
+    """
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.plus, self.minus = network, copy.deepcopy(network)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.plus(x) - self.minus(x)) / math.sqrt(2)

@@ -1,0 +1,54 @@
+"""The fully connected residual network."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lightning_gantk.architectures.activations import parse_activations
+from lightning_gantk.architectures.base import Architecture, after_activation, check_count, check_deviation
+from lightning_gantk.architectures.layers import Dense, Flatten, Layer, Serial, Sum
+
+
+class ResNet(Architecture):
+    """Flatten, Dense, ``blocks`` times (a Dense shortcut + ``block_depth`` times (activation, Dense), summed), then
+    activation and a Dense with one output and no bias.
+
+    Args:
+        blocks: Number of residual blocks, at least 1.
+        block_depth: Activations on the residual branch of each block, at least 1.
+        activation: A name, a mapping with ``name`` and parameters, or a list of these: the sum of parallel branches.
+        W_std: Standard deviation of the weights, before the division by sqrt(fan_in).
+        b_std: Standard deviation of the biases; None for a network without biases.
+        layer_norm: A LayerNorm before each activation but the first.
+
+    Raises:
+        ConfigError: If an argument is not one of those allowed.
+    """
+
+    def __init__(
+        self,
+        blocks: int = 2,
+        block_depth: int = 2,
+        activation: str | Mapping[str, Any] | list[str | Mapping[str, Any]] = "relu",
+        W_std: float = 1.0,
+        b_std: float | None = 1.0,
+        layer_norm: bool = False,
+    ):
+        check_count("blocks", blocks, 1)
+        check_count("block_depth", block_depth, 1)
+        check_deviation("W_std", W_std, positive=True)
+        check_deviation("b_std", b_std, positive=False)
+        self.blocks, self.block_depth, self.activation, self.layer_norm = blocks, block_depth, activation, layer_norm
+        self.W_std, self.b_std = W_std, b_std
+        self._activations = parse_activations(activation)
+
+    def layers(self) -> tuple[Layer, ...]:
+        dense = Dense(self.W_std, self.b_std)
+        layers: tuple[Layer, ...] = (Flatten(), dense)
+        for block in range(self.blocks):
+            residual: tuple[Layer, ...] = ()
+            for depth in range(self.block_depth):
+                norm = self.layer_norm and (block, depth) != (0, 0)
+                residual += after_activation(self._activations, dense, layer_norm=norm)
+            layers += (Sum((dense, Serial(residual))),)
+        last = Dense(self.W_std, None, features=1)
+        return layers + after_activation(self._activations, last, layer_norm=self.layer_norm)

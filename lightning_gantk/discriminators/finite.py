@@ -1,0 +1,183 @@
+"""The finite discriminator: a torch network trained by gradient steps."""
+
+import copy
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from lightning_gantk.architectures import Architecture
+from lightning_gantk.architectures.layers import NTKConv, NTKDense
+from lightning_gantk.discriminators.base import Discriminator, check_batch
+from lightning_gantk.errors import ConfigError
+from lightning_gantk.losses import AdversarialLoss
+
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+
+
+class FiniteDiscriminator(Discriminator):
+    """A torch network, trained by ``steps`` gradient steps at each ``fit``; the optimizer is part of its state.
+
+    By default it is plain gradient ascent on L with learning rate ``time / steps``: in the NTK parameterization that
+    is the finite-width counterpart of ``NTKDiscriminator`` with the same architecture, loss and time.
+
+    Args:
+        architecture: An architecture, or any torch module that maps ``(N, ...)`` to ``(N,)`` or ``(N, 1)``.
+        loss: The adversarial loss.
+        width: Units (channels) of every hidden layer; of no effect on a torch module.
+        steps: Gradient steps per ``fit``.
+        time: Training time T = learning rate x steps of one ``fit``, which gives the learning rate. None with
+            ``optimizer``.
+        optimizer: Makes another optimizer from the parameters, with a learning rate of its own; ``time`` must be None
+            then.
+        reset: Draw new weights and forget the optimizer's state before each ``fit``.
+        antisymmetric: Start at f_0 = 0, as the infinite regime does, at twice the cost; of no effect on a torch module.
+        gradient_penalty: Weight of (|grad f| - 1)^2 between real and fake samples (WGAN-GP, Gulrajani et al., 2017).
+        spectral_norm: Divide every weight by its largest singular value (SN-GAN, Miyato et al., 2018); it stands in for
+            the NTK scaling of the layers.
+
+    Raises:
+        ConfigError: If an argument is not one of those allowed.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture | nn.Module,
+        loss: AdversarialLoss,
+        width: int = 512,
+        steps: int = 1,
+        time: float | None = 1.0,
+        optimizer: OptimizerFactory | None = None,
+        reset: bool = False,
+        antisymmetric: bool = True,
+        gradient_penalty: float = 0.0,
+        spectral_norm: bool = False,
+    ):
+        super().__init__(loss=loss, time=time)
+        if not isinstance(architecture, Architecture | nn.Module):
+            raise ConfigError(f"'architecture' must be an Architecture or a torch module, got {architecture!r}.")
+        if steps < 1:
+            raise ConfigError(f"'steps' must be at least 1, got {steps}.")
+        if width < 1:
+            raise ConfigError(f"'width' must be at least 1, got {width}.")
+        if gradient_penalty < 0:
+            raise ConfigError(f"'gradient_penalty' must be at least 0, got {gradient_penalty}.")
+        if (time is None) == (optimizer is None):
+            raise ConfigError(
+                "A finite discriminator follows from either its training time (time = learning rate x steps, by plain "
+                "gradient steps) or an optimizer of its own: set one of them to null; got "
+                f"time={time}, optimizer={optimizer}."
+            )
+        self.width, self.steps, self.reset = width, steps, reset
+        self.antisymmetric, self.gradient_penalty, self.spectral_norm = antisymmetric, gradient_penalty, spectral_norm
+        # A module given by the user is a pattern for `_draw`; the copy that is trained is `self.network`.
+        self._pattern = (architecture,)  # in a tuple, so that torch does not register a module twice
+        self._make_optimizer = optimizer or (lambda parameters: torch.optim.SGD(parameters, lr=time / steps))
+        self.network: nn.Module | None = None
+        self.optimizer: torch.optim.Optimizer | None = None
+        self._in_shape: tuple[int, ...] | None = None
+
+    def build(self, in_shape: tuple[int, ...]) -> None:
+        in_shape = tuple(in_shape)
+        if in_shape == self._in_shape:
+            return
+        self._in_shape = in_shape
+        self.network = self._draw(in_shape)
+        self.network.requires_grad_(False)  # trained by `fit` alone: no backward pass of the generator's reaches it
+        self.optimizer = self._make_optimizer(self.network.parameters())
+
+    def fit(self, real: Tensor, fake: Tensor) -> None:
+        """Takes ``steps`` optimizer steps towards larger L.
+
+        Args:
+            real: ``(M, ...)``.
+            fake: ``(N, ...)``.
+        """
+        check_batch(real, fake)
+        if self.network is None:
+            self.build(real.shape[1:])
+            self.network.to(real.device)
+        elif tuple(real.shape[1:]) != self._in_shape:
+            raise ConfigError(f"Built for samples of shape {self._in_shape}, got {tuple(real.shape[1:])}.")
+        if self.reset:
+            self._reset()
+        real, fake = real.detach(), fake.detach()
+        both = torch.cat([real, fake])
+        self.network.requires_grad_(True)
+        try:
+            with torch.enable_grad():
+                for _ in range(self.steps):
+                    self._step(both, real, fake)
+        finally:
+            self.network.requires_grad_(False)
+            self.optimizer.zero_grad(set_to_none=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores ``(N,)`` of samples ``(N, ...)``, differentiable in ``x`` and not in the network's parameters."""
+        if self.network is None:
+            self.build(x.shape[1:])
+            self.network.to(x.device)
+        return self._scores(x)
+
+    def _scores(self, x: Tensor) -> Tensor:
+        scores = self.network(x)
+        if scores.shape not in ((len(x),), (len(x), 1)):
+            raise ConfigError(
+                f"A discriminator network must give one score per sample, (N,) or (N, 1); got {tuple(scores.shape)} "
+                f"for N={len(x)}."
+            )
+        return scores.view(-1)
+
+    def _step(self, both: Tensor, real: Tensor, fake: Tensor) -> None:
+        real_scores, fake_scores = self._scores(both).split([len(real), len(fake)])
+        objective = -self.loss.discriminator(real_scores, fake_scores)
+        if self.gradient_penalty:
+            objective = objective + self.gradient_penalty * self._penalty(real, fake)
+        self.optimizer.zero_grad(set_to_none=True)
+        objective.backward()
+        self.optimizer.step()
+
+    def _penalty(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Mean of (|grad f| - 1)^2 at random points between pairs of a real and a fake sample."""
+        pairs = min(len(real), len(fake))
+        share = torch.rand(pairs, *(1,) * (real.ndim - 1), device=real.device, dtype=real.dtype)
+        between = (share * real[:pairs] + (1 - share) * fake[:pairs]).requires_grad_()
+        (gradient,) = torch.autograd.grad(self._scores(between).sum(), between, create_graph=True)
+        return ((gradient.flatten(1).norm(dim=1) - 1) ** 2).mean()
+
+    def _draw(self, in_shape: tuple[int, ...]) -> nn.Module:
+        """A network with fresh weights."""
+        (pattern,) = self._pattern
+        if isinstance(pattern, Architecture):
+            network = pattern.network(self.width, in_shape, antisymmetric=self.antisymmetric)
+        else:
+            network = copy.deepcopy(pattern)
+            if self.network is not None:  # the first draw is the one that the user made
+                for module in network.modules():
+                    if hasattr(module, "reset_parameters"):
+                        module.reset_parameters()
+        if self.spectral_norm:
+            for module in network.modules():
+                if isinstance(module, NTKDense | NTKConv):
+                    module.scale = 1.0
+                if isinstance(getattr(module, "weight", None), nn.Parameter) and module.weight.ndim > 1:
+                    spectral_norm(module)
+        return network
+
+    def _reset(self) -> None:
+        fresh = self._draw(self._in_shape)
+        self.network.load_state_dict(fresh.state_dict())
+        self.optimizer = self._make_optimizer(self.network.parameters())
+
+    def get_extra_state(self) -> dict[str, Any]:
+        return {"optimizer": None if self.optimizer is None else self.optimizer.state_dict()}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        if self.optimizer is not None and state["optimizer"] is not None:
+            self.optimizer.load_state_dict(state["optimizer"])
+
+    def extra_repr(self) -> str:
+        pace = f"time={self.time:g}" if self.time is not None else "optimizer given"
+        return f"loss={self.loss!r}, steps={self.steps}, {pace}, reset={self.reset}"

@@ -1,0 +1,186 @@
+"""The infinitely wide discriminator."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from lightning_gantk import bridge
+from lightning_gantk.architectures import Architecture
+from lightning_gantk.discriminators.base import Discriminator, check_batch
+from lightning_gantk.errors import ConfigError, TrainingDiverged
+from lightning_gantk.losses import AdversarialLoss
+
+if TYPE_CHECKING:
+    from lightning_gantk.kernels.base import Kernel
+
+_MOST_FILLING = 8  # a batch so many times smaller than any before is worth a compilation of its own
+
+
+class NTKDiscriminator(Discriminator):
+    """The discriminator at infinite width, trained by exact gradient flow for a time (Franceschi et al., ICML 2022).
+
+    Training is solving for dual weights w over the batch: in closed form for IPM, by Krylov products for LSGAN, by an
+    adaptive ODE solve for any other loss. Scores are ``s(x) = sum_p k(x, p) w_p``. All of it runs in JAX; tensors cross
+    by DLPack. A trained discriminator belongs to its batch: it is no part of checkpoints and is fitted anew at each
+    step.
+
+    Args:
+        kernel: An architecture, whose kernel is taken, or a kernel such as ``RBF(gamma=0.5)``.
+        loss: The adversarial loss.
+        time: Training time t of each ``fit``: learning rate x steps of the finite network it stands for; 0 leaves
+            f_0 = 0.
+        kind: "ntk", or "nngp" for a network of which only the last layer is trained.
+        dtype: "float32" or "float64": the arithmetic between the crossings. Scores come back in the dtype of the
+            samples.
+        rtol: Relative tolerance of the solution: of the score function in the kernel's norm for LSGAN, of each step of
+            the ODE solver for other losses. None: 1e-5 in float32, 1e-9 in float64.
+
+    Raises:
+        ConfigError: If an argument is not one of those allowed, or JAX cannot be used.
+    """
+
+    def __init__(
+        self,
+        kernel: "Architecture | Kernel",
+        loss: AdversarialLoss,
+        time: float = 1.0,
+        kind: Literal["ntk", "nngp"] = "ntk",
+        dtype: Literal["float32", "float64"] = "float32",
+        rtol: float | None = None,
+    ):
+        super().__init__(loss=loss, time=time)
+        if time is None:
+            raise ConfigError("An infinite-width discriminator needs a training time, got time=None.")
+        if dtype not in ("float32", "float64"):
+            raise ConfigError(f"'dtype' must be 'float32' or 'float64', got {dtype!r}.")
+        if rtol is not None and not 0 < rtol < 1:
+            raise ConfigError(f"'rtol' must lie between 0 and 1, got {rtol}.")
+        bridge.prepare(torch.device("cpu"))
+        from lightning_gantk.kernels.dynamics import Dynamics, default_rtol
+        from lightning_gantk.kernels.engine import Engine
+
+        self.kernel = _as_kernel(kernel, kind)
+        self.dtype = dtype
+        self._dynamics = Dynamics(loss, float(time), rtol or default_rtol(dtype))
+        self._engine = Engine(self.kernel, self._dynamics, dtype)
+        self._trained: Any = None
+        self._in_shape: tuple[int, ...] | None = None
+        self._compiled: dict[str, set[int]] = {"real": set(), "fake": set(), "x": set()}  # batch sizes compiled for
+        self._device: torch.device | None = None
+
+    def build(self, in_shape: tuple[int, ...]) -> None:
+        in_shape = tuple(in_shape)
+        if in_shape != self._in_shape:
+            self.kernel.check(in_shape)
+            self._in_shape, self._trained = in_shape, None
+
+    def fit(self, real: Tensor, fake: Tensor) -> None:
+        """Finds the dual weights for the batch.
+
+        Args:
+            real: ``(M, ...)``.
+            fake: ``(N, ...)``; M and N may differ.
+
+        Raises:
+            ConfigError: If the batches do not fit each other or the kernel.
+            TrainingDiverged: If the ODE solver does not reach its tolerance.
+        """
+        check_batch(real, fake)
+        self.build(real.shape[1:])
+        self._use(real.device)
+        with self._engine.precision():
+            arrays = [self._cross(batch, name) for name, batch in (("real", real), ("fake", fake))]
+        trained = self._engine.fit(*arrays, len(real), len(fake))
+        trained.points.block_until_ready()  # the batch has been read: whoever owns it may change it
+        if self.loss.slopes == "any" and not trained.converged:
+            raise TrainingDiverged(
+                f"The gradient flow of {self.loss!r} over time {self.time:g} was not solved to "
+                f"rtol={self._dynamics.rtol:g} within {self._dynamics.max_steps} steps. A shorter time or a larger "
+                "rtol helps; so does a look at the samples for NaN or huge values."
+            )
+        self._trained = trained
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores ``(N,)`` of samples ``(N, ...)``, in the dtype of ``x`` (float32 for half precision).
+
+        Differentiable once in ``x`` by torch's autograd; the fitted batch and the weights are constants of the
+        derivative.
+
+        Raises:
+            ConfigError: If ``fit`` has not been called, or the samples have another shape.
+        """
+        if self._trained is None:
+            raise ConfigError("The infinite-width discriminator has no scores before fit(real, fake).")
+        if tuple(x.shape[1:]) != self._in_shape or len(x) == 0:
+            raise ConfigError(f"Expected samples of shape (N, {str(self._in_shape)[1:]}, got {tuple(x.shape)}.")
+        if x.dtype in (torch.float16, torch.bfloat16):
+            x = x.float()
+        if torch.is_grad_enabled() and x.requires_grad:
+            return _Scores.apply(x, self)
+        return self._scores(x)
+
+    @torch.no_grad()
+    def statistics(self, real_scores: Tensor, fake_scores: Tensor) -> dict[str, Tensor]:
+        """As the base class, with the kernel's MMD where L(f_t) = t MMD^2 (IPM)."""
+        found = super().statistics(real_scores, fake_scores)
+        if self.loss.slopes == "constant" and self.time:
+            found["mmd"] = (found["objective"] / self.time).clamp(min=0).sqrt()
+        return found
+
+    def extra_repr(self) -> str:
+        return f"kernel={self.kernel!r}, loss={self.loss!r}, time={self.time:g}, dtype={self.dtype!r}"
+
+    def _scores(self, x: Tensor) -> Tensor:
+        with self._engine.precision():
+            values = bridge.to_torch(self._engine.scores(self._trained, self._cross(x, "x")))
+        return values[: len(x)].to(x.dtype)
+
+    def _scores_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        with self._engine.precision():
+            results = self._engine.scores_and_gradient(self._trained, self._cross(x, "x"))
+            values, gradient = (bridge.to_torch(result)[: len(x)].to(x.dtype) for result in results)
+        return values, gradient
+
+    def _cross(self, batch: Tensor, name: str) -> Any:
+        """A batch as a JAX array, filled up to a size that was compiled for where one is near enough."""
+        sizes = [size for size in self._compiled[name] if len(batch) <= size <= _MOST_FILLING * len(batch)]
+        rows = min(sizes, default=len(batch))
+        self._compiled[name].add(rows)
+        wide = torch.float64 if self.dtype == "float64" and batch.dtype == torch.float64 else torch.float32
+        return bridge.to_jax(bridge.fill(bridge.cast(batch.detach(), wide), rows))
+
+    def _use(self, device: torch.device) -> None:
+        if device != self._device:
+            bridge.prepare(device)
+            self._device = device
+
+
+class _Scores(torch.autograd.Function):
+    """Scores whose gradient came with them: the backward pass is one product in torch."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, discriminator: NTKDiscriminator) -> Tensor:
+        values, gradient = discriminator._scores_and_gradient(x)
+        ctx.save_for_backward(gradient)
+        return values
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
+        (gradient,) = ctx.saved_tensors
+        return upstream.view(-1, *(1,) * (gradient.ndim - 1)) * gradient, None
+
+
+def _as_kernel(kernel: "Architecture | Kernel | Callable", kind: Literal["ntk", "nngp"]) -> "Kernel":
+    from lightning_gantk.kernels.base import FunctionKernel, Kernel
+
+    if isinstance(kernel, Architecture):
+        return kernel.kernel(kind)
+    if isinstance(kernel, Kernel):
+        return kernel
+    if callable(kernel):
+        return FunctionKernel(kernel)
+    raise ConfigError(f"'kernel' must be an architecture or a kernel such as RBF(gamma=0.5), got {kernel!r}.")

@@ -1,0 +1,16 @@
+"""Kernels and their dynamics, in JAX alone. A kernel of your own derives from ``Kernel``."""
+
+from lightning_gantk.errors import ConfigError
+from lightning_gantk.kernels.base import Kernel
+
+try:
+    import jax  # noqa: F401
+except ImportError as error:
+    raise ConfigError(
+        f"Infinite-width discriminators need JAX, which does not import ({error}). Install it (pip install jax), "
+        "or choose a finite discriminator."
+    ) from error
+
+from lightning_gantk.kernels.rbf import RBF
+
+__all__ = ["RBF", "Kernel"]
