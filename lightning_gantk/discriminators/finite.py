@@ -172,7 +172,8 @@ class FiniteDiscriminator(Discriminator):
         self.optimizer = self._make_optimizer(self.network.parameters())
 
     def get_extra_state(self) -> dict[str, Any]:
-        return {"optimizer": None if self.optimizer is None else self.optimizer.state_dict()}
+        # A copy: the state's tensors go on changing in place.
+        return {"optimizer": None if self.optimizer is None else copy.deepcopy(self.optimizer.state_dict())}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         if self.optimizer is not None and state["optimizer"] is not None:

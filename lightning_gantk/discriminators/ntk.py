@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from lightning_gantk import bridge
 from lightning_gantk.architectures import Architecture
@@ -164,14 +163,30 @@ class _Scores(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, discriminator: NTKDiscriminator) -> Tensor:
         values, gradient = discriminator._scores_and_gradient(x)
-        ctx.save_for_backward(gradient)
+        ctx.save_for_backward(gradient, x)
         return values
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
-        (gradient,) = ctx.saved_tensors
-        return upstream.view(-1, *(1,) * (gradient.ndim - 1)) * gradient, None
+        gradient, x = ctx.saved_tensors
+        product = upstream.view(-1, *(1,) * (gradient.ndim - 1)) * gradient
+        # With `create_graph` the gradient would pass for a constant, and a penalty on it would silently do nothing.
+        return (_Once.apply(product, x) if torch.is_grad_enabled() else product), None
+
+
+class _Once(torch.autograd.Function):
+    """A gradient that cannot be differentiated again, and says so."""
+
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, x: Tensor) -> Tensor:
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor]:
+        raise NotImplementedError(
+            "The scores of an infinite-width discriminator can be differentiated once, not twice: it needs no gradient "
+            "penalty, and for other uses of second derivatives a wide FiniteDiscriminator stands in."
+        )
 
 
 def _as_kernel(kernel: "Architecture | Kernel | Callable", kind: Literal["ntk", "nngp"]) -> "Kernel":

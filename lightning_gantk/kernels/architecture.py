@@ -1,5 +1,6 @@
 """The infinite-width kernel of an architecture, through neural-tangents."""
 
+import warnings
 from typing import TYPE_CHECKING, Literal
 
 import jax
@@ -37,7 +38,8 @@ class ArchitectureKernel(Kernel):
         self._kernel = self._layer.stax(neural_tangents.load().stax)[2]
 
     def __call__(self, x: jax.Array, y: jax.Array) -> jax.Array:
-        with jax.default_matmul_precision("highest"):
+        with jax.default_matmul_precision("highest"), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "`FanIn` layers assume independent inputs")  # branches have own weights
             return self._kernel(x, y, self.kind)
 
     def check(self, in_shape: tuple[int, ...]) -> None:
