@@ -1,0 +1,130 @@
+"""What every source of data is to the rest of the framework."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data.distributed import DistributedSampler
+
+from datamodules.loader import TrainingLoader, collate, permutation, worker_options
+from lightning_gantk.errors import ConfigError
+
+
+class DataModule(LightningDataModule, ABC):
+    """Real samples, in three loaders: training, held out, and a reference drawn from training.
+
+    A subclass says what a sample is (:attr:`sample_shape`) and where samples come from (:meth:`load`), and may download
+    in Lightning's ``prepare_data``. Loaders, splits over processes and resumption are here and hold for any map-style
+    dataset, in memory or on disk.
+
+    Batches are plain float32 tensors: images (N, C, H, W) in [-1, 1], in channels-last memory; or vectors (N, d). The
+    held-out and reference loaders keep their ragged last batch. With several processes each gets the same number of
+    held-out samples and none twice, so at most (processes - 1) of them are left out.
+
+    Args:
+        batch_size: Samples per batch and process.
+        seed: Of whatever is drawn once: the split, the subset, the reference.
+        order_seed: Of the order of training batches; ``seed`` where none is given. Vary it to repeat an experiment
+            on the same split.
+        num_workers: Worker processes per loader; 0 loads in the training process.
+
+    Attributes:
+        train_dataset: The training samples, after ``setup()``.
+        val_dataset: The held-out samples, after ``setup()``.
+
+    Raises:
+        ConfigError: If a number is out of range, or (in ``setup()``) a batch does not fit in the data.
+    """
+
+    train_dataset: Dataset[Tensor]
+    val_dataset: Dataset[Tensor]
+
+    def __init__(self, *, batch_size: int, seed: int = 0, order_seed: int | None = None, num_workers: int = 0) -> None:
+        super().__init__()
+        at_least("batch_size", batch_size, 1)
+        at_least("seed", seed, 0)
+        at_least("order_seed", order_seed, 0)
+        at_least("num_workers", num_workers, 0)
+        self.save_hyperparameters()
+        self.batch_size = batch_size
+        self.seed = seed
+        self.order_seed = seed if order_seed is None else order_seed
+        self.num_workers = num_workers
+        self._loaded = False
+
+    @property
+    @abstractmethod
+    def sample_shape(self) -> tuple[int, ...]:
+        """Shape of one sample: (C, H, W) or (d,); known before any data are read."""
+
+    @abstractmethod
+    def load(self) -> tuple[Dataset[Tensor], Dataset[Tensor]]:
+        """Gives the training and the held-out samples: map-style datasets of float32 tensors of ``sample_shape``.
+
+        Called once in every process. A dataset that is not in memory opens its files in ``__getitem__``, so that it
+        can be sent to worker processes, and gives the same sample for the same index whenever it is asked.
+        """
+
+    def setup(self, stage: str | None = None) -> None:
+        """Loads the datasets, once, and checks that a batch fits in them."""
+        if self._loaded:
+            return
+        self.train_dataset, self.val_dataset = self.load()
+        self._loaded = True
+        num_replicas, _ = self._place()
+        available = len(self.train_dataset) // num_replicas  # type: ignore[arg-type]
+        if self.batch_size > available:
+            share = f" for each of {num_replicas} processes" if num_replicas > 1 else ""
+            raise ConfigError(
+                f"batch_size={self.batch_size} is larger than the data: there are {available} training samples{share}."
+                f" Choose a batch_size of at most {available}, or more data."
+            )
+
+    def train_dataloader(self) -> TrainingLoader:
+        """Shuffled training batches; see :class:`TrainingLoader` for the order and how it resumes."""
+        num_replicas, rank = self._place()
+        return TrainingLoader(
+            self.train_dataset,
+            batch_size=self.batch_size,
+            seed=self.order_seed,
+            num_replicas=num_replicas,
+            rank=rank,
+            **self._options(),
+        )
+
+    def val_dataloader(self) -> DataLoader[Tensor]:
+        """The held-out samples, in a fixed order."""
+        return self._in_order(self.val_dataset)
+
+    def reference_dataloader(self) -> DataLoader[Tensor]:
+        """Training samples, as many as are held out (or all, where there are fewer): a fixed random choice.
+
+        Their distance to the held-out samples is the floor that a generator could reach.
+        """
+        length, wanted = len(self.train_dataset), len(self.val_dataset)  # type: ignore[arg-type]
+        return self._in_order(Subset(self.train_dataset, permutation(length, self.seed)[:wanted]))
+
+    def _in_order(self, dataset: Dataset[Tensor]) -> DataLoader[Tensor]:
+        num_replicas, rank = self._place()
+        sampler = None
+        if num_replicas > 1:  # Lightning's own sampler would repeat samples to fill up, and bias what is measured
+            sampler = DistributedSampler(dataset, num_replicas=num_replicas, rank=rank, shuffle=False, drop_last=True)
+        # torch draws the workers' seed at each pass; from this generator, so that validation leaves the global one be
+        options = {"batch_size": self.batch_size, "sampler": sampler, "generator": torch.Generator()}
+        return DataLoader(dataset, **options, **self._options())
+
+    def _options(self) -> dict[str, Any]:
+        return {"collate_fn": collate, "pin_memory": torch.cuda.is_available(), **worker_options(self.num_workers)}
+
+    def _place(self) -> tuple[int, int]:
+        """How many processes share the data, and which of them this is."""
+        return (1, 0) if self.trainer is None else (self.trainer.world_size, self.trainer.global_rank)
+
+
+def at_least(name: str, value: int | None, smallest: int) -> None:
+    """Raises ConfigError for an integer option that is too small; None, an option not given, passes."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < smallest):
+        raise ConfigError(f"{name} must be an integer of at least {smallest}, not {value!r}.")

@@ -1,0 +1,32 @@
+"""How good the samples are, and the features that say so.
+
+Names are imported on first use: torchmetrics' image metrics and torch-fidelity take seconds to import.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lightning_gantk.metrics.features import FeatureExtractor
+    from lightning_gantk.metrics.inception import InceptionFeatures
+    from lightning_gantk.metrics.lenet import LeNetFeatures
+    from lightning_gantk.metrics.quality import SampleQuality
+
+__all__ = ["FeatureExtractor", "InceptionFeatures", "LeNetFeatures", "SampleQuality"]
+
+_HOMES = {
+    "FeatureExtractor": "lightning_gantk.metrics.features",
+    "InceptionFeatures": "lightning_gantk.metrics.inception",
+    "LeNetFeatures": "lightning_gantk.metrics.lenet",
+    "SampleQuality": "lightning_gantk.metrics.quality",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lightning_gantk.metrics' has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
