@@ -1,0 +1,82 @@
+"""The two checkpoints of a run: the last, to go on from, and the best, to sample from."""
+
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+
+from lightning_gantk.callbacks.folders import checkpoint_folder
+from lightning_gantk.errors import ConfigError
+
+
+class LastCheckpoint(Checkpoint):
+    """Keeps ``checkpoints/last.ckpt`` up to date: at an interval and at the end of training.
+
+    The file is replaced as a whole, so that a run killed amid writing leaves the one before.
+
+    Args:
+        every_n_steps: Generator steps from one to the next.
+
+    Raises:
+        ConfigError: If the interval is not positive.
+    """
+
+    def __init__(self, every_n_steps: int = 100):
+        if every_n_steps < 1:
+            raise ConfigError(f"'every_n_steps' of the last checkpoint must be at least 1, got {every_n_steps}.")
+        self.every_n_steps = every_n_steps
+        self._saved = self._begun = 0
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        self._begun = trainer.global_step
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+        # Not while gradients are being accumulated: a checkpoint does not hold them.
+        if trainer.global_step > self._begun and trainer.global_step % self.every_n_steps == 0:
+            self.save(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._saved and self._saved == trainer.global_step:
+            self.save(trainer)  # once more, so that a resumed run need not validate again
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.save(trainer)
+
+    def save(self, trainer: Trainer) -> None:
+        """Writes the checkpoint now."""
+        if trainer.fast_dev_run:
+            return
+        trainer.save_checkpoint(self.path(trainer))
+        self._saved = trainer.global_step
+
+    @staticmethod
+    def path(trainer: Trainer) -> Path:
+        """Where the checkpoint is."""
+        return checkpoint_folder(trainer) / "last.ckpt"
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps the checkpoints with the lowest FID, named after their step and FID.
+
+    Args:
+        keep: How many.
+        monitor: Another metric of validation to rank by; it goes into the name.
+        mode: "min" or "max".
+    """
+
+    def __init__(self, keep: int = 1, monitor: str = "val/fid", mode: str = "min"):
+        name = monitor.rpartition("/")[-1]
+        super().__init__(
+            filename=f"best-step{{step:06d}}-{name}{{{monitor}:.2f}}",
+            monitor=monitor,
+            mode=mode,
+            save_top_k=keep,
+            auto_insert_metric_name=False,
+            save_on_train_epoch_end=False,
+            enable_version_counter=False,
+        )
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self.dirpath = str(checkpoint_folder(trainer).absolute())
+        super().setup(trainer, pl_module, stage)

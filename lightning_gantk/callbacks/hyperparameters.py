@@ -1,0 +1,47 @@
+"""Hyper-parameters beside results in TensorBoard."""
+
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+
+
+class LogHyperparameters(Callback):
+    """Fills TensorBoard's HPARAMS tab with the run's configuration and its FID, from the first validation on.
+
+    Without validation nothing is logged. TensorBoard shows the latest value of the metric.
+
+    Args:
+        others: Values to show besides the hyper-parameters of model and data, nested or not.
+        metric: The result to show.
+    """
+
+    def __init__(self, others: dict[str, Any] | None = None, metric: str = "val/fid"):
+        self.others, self.metric = others or {}, metric
+        self._logged = False
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        value = trainer.callback_metrics.get(self.metric)
+        if self._logged or value is None or trainer.sanity_checking:
+            return
+        self._logged = True
+        data = {"data": {"class_path": type(trainer.datamodule).__name__, "init_args": trainer.datamodule.hparams}}
+        parameters = flat({**self.others, **pl_module.hparams, **(data if trainer.datamodule else {})})
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.log_hyperparams(parameters, {self.metric: float(value)}, trainer.global_step)
+
+
+def flat(parameters: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Names nested values by their path, and a class by its name alone: ``{"model.generator": "DCGANGenerator"}``."""
+    found: dict[str, Any] = {}
+    for name, value in parameters.items():
+        path = prefix + name
+        if isinstance(value, dict) and "class_path" in value:
+            found[path] = value["class_path"].rpartition(".")[-1]
+            found |= flat(value.get("init_args") or {}, f"{path}.")
+        elif isinstance(value, dict):
+            found |= flat(value, f"{path}.")
+        elif not name.startswith("_"):
+            found[path] = value
+    return found

@@ -1,0 +1,83 @@
+"""What a person wants to know when training ends, and where to look."""
+
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from lightning_gantk.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from lightning_gantk.callbacks.folders import run_folder, shown
+from lightning_gantk.callbacks.samples import SampleGrid
+
+
+class RunSummary(Callback):
+    """Says at the start what is trained, and at the end how far the FID fell and where everything is.
+
+    Where the first validation was made before training, its FID is that of the untrained generator; it outlives
+    resumption in the checkpoint.
+
+    Args:
+        metric: Another metric of validation to tell of.
+    """
+
+    def __init__(self, metric: str = "val/fid") -> None:
+        self.metric = metric
+        self._first: tuple[int, float] | None = None
+        self._last: tuple[int, float] | None = None
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        value = trainer.callback_metrics.get(self.metric)
+        if value is not None and not trainer.sanity_checking:
+            self._last = (trainer.global_step, float(value))
+            self._first = self._first or self._last
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        generator, discriminator = pl_module.generator, pl_module.discriminator
+        size = sum(p.numel() for p in generator.parameters())
+        self._say(
+            trainer,
+            f"{type(generator).__name__} ({size:,} parameters, samples {_by(generator.out_shape)}) against "
+            f"{type(discriminator).__name__} ({type(discriminator.loss).__name__}), in {shown(run_folder(trainer))}",
+        )
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if stage != "fit":  # after `on_fit_end`, where the progress bar is still on the screen
+            return
+        lines = [self._told(trainer)]
+        found = {type(callback): callback for callback in trainer.callbacks}
+        if SampleGrid in found and found[SampleGrid].latest:
+            lines.append(f"samples      {shown(found[SampleGrid].latest)}")
+        if LastCheckpoint in found:
+            lines.append(f"resume with  --ckpt_path {shown(LastCheckpoint.path(trainer))}")
+        if BestCheckpoint in found and found[BestCheckpoint].best_model_path:
+            lines.append(f"best         {shown(found[BestCheckpoint].best_model_path)}")
+        if isinstance(trainer.logger, TensorBoardLogger):
+            lines.append(f"curves       tensorboard --logdir {shown(trainer.logger.log_dir)}")
+        self._say(trainer, "\n".join(lines))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"first": self._first, "last": self._last}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._first, self._last = state_dict["first"], state_dict["last"]
+
+    def _told(self, trainer: Trainer) -> str:
+        name = self.metric.rpartition("/")[-1]
+        name = name.upper() if name in ("fid", "kid", "mmd") else name
+        if self._first is None:
+            return f"{trainer.global_step} generator steps are done; no {name} was measured."
+        (begun, first), (measured, last) = self._first, self._last
+        start = "at the start" if begun == 0 else f"after {begun} steps"
+        end = "at the end" if measured == trainer.global_step else "when last measured"
+        floor = trainer.callback_metrics.get(f"{self.metric}_floor")
+        real = "" if floor is None else f", {floor:.4g} for real against real"
+        return f"{name} {first:.4g} {start}, {last:.4g} {end} (after {measured} generator steps){real}."
+
+    @staticmethod
+    def _say(trainer: Trainer, text: str) -> None:
+        if trainer.is_global_zero:
+            print(text)
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))

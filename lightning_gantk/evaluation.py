@@ -1,0 +1,91 @@
+"""Validation: how far generated samples are from held-out ones, and how near they could come."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lightning_gantk.generators.base import Generator
+from lightning_gantk.random_states import isolated
+
+_SEED = 20_220_717  # of the latents and of whatever the metrics draw: the same at each validation of each run
+
+
+class Evaluation:
+    """Feeds the metrics of ``quality``: real samples and the floor once, generated samples at each validation.
+
+    Latents are always the same, and as many as held-out samples, so that values of one run and of several compare; of a
+    generator with a finite population each sample is measured once.
+    All of it draws from random numbers of its own: to validate more or less often changes nothing in training.
+
+    Args:
+        quality: ``SampleQuality``, or metrics of your own with its ``update(samples, real=)``, ``compute()``,
+            ``reset(real=)`` and ``has_real``.
+    """
+
+    def __init__(self, quality: Any):
+        self.quality = quality
+        self.floor: dict[str, Tensor] = {}
+        self._feeds_real = False
+        self._held_out = 0
+        self._latents = torch.Generator()
+        self._share = slice(0, None, 1)  # of a finite population, this process's
+        self._population_is_fed = False
+
+    def start(self, rank: int = 0, processes: int = 1) -> None:
+        """Begins a validation; each of several processes has latents of its own."""
+        self.quality.reset(real=self._feeds_real)  # where the last validation was broken off, its real samples are few
+        self._feeds_real = not self.quality.has_real
+        self._held_out = 0
+        self._latents.manual_seed(_SEED + rank)
+        self._share, self._population_is_fed = slice(rank, None, processes), False
+
+    def update(self, real: Tensor, sampler: Generator) -> None:
+        """Takes a held-out batch ``(N, ...)`` and matches it with N samples."""
+        self._held_out += len(real)
+        with _aside():
+            if self._feeds_real:
+                self.quality.update(real, real=True)
+            for latent in self._next(sampler, len(real)):
+                self.quality.update(sampler(latent.to(real.device)).to(real.dtype), real=False)
+
+    def _next(self, sampler: Generator, count: int) -> Sequence[Tensor]:
+        """Batches of latents to go with a batch of ``count`` held-out samples."""
+        population = sampler.population()
+        if population is None:
+            return [sampler.latent(count, generator=self._latents)]
+        if self._population_is_fed:
+            return []
+        self._population_is_fed = True
+        return population[self._share].split(count)
+
+    def finish(self, reference: Callable[[], Iterable[Tensor] | None], device: torch.device) -> dict[str, Tensor]:
+        """Gives the metrics by name, and as ``<name>_floor`` those of as many other real samples.
+
+        Args:
+            reference: Gives batches of these, or None; called once.
+            device: Where the metrics work.
+        """
+        with _aside():
+            values = self.quality.compute()
+            if self._feeds_real and (batches := reference()) is not None:
+                self.quality.reset()
+                wanted = self._held_out
+                for batch in batches:
+                    self.quality.update(batch[:wanted].to(device), real=False)
+                    wanted -= len(batch)
+                    if wanted <= 0:
+                        break
+                self.floor = {f"{name}_floor": value for name, value in self.quality.compute().items()}
+            self.quality.reset()
+        self._feeds_real = False
+        return {**values, **{name: value.to(device) for name, value in self.floor.items()}}
+
+
+@contextmanager
+def _aside() -> Iterator[None]:
+    # Lightning validates in inference mode, whose tensors could not be updated by a later validation within `fit`.
+    with isolated(_SEED), torch.inference_mode(False), torch.no_grad():
+        yield

@@ -1,0 +1,60 @@
+"""What a generator is to the rest of the framework."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from lightning_gantk.errors import ConfigError
+
+
+class Generator(nn.Module, ABC):
+    """Maps latent samples to samples of a fixed shape. One of your own implements ``latent`` and ``forward``.
+
+    Args:
+        out_shape: Shape of one sample, ``(C, H, W)`` or ``(d,)``.
+
+    Attributes:
+        out_shape: The same, as a tuple.
+
+    Raises:
+        ConfigError: If ``out_shape`` is neither.
+    """
+
+    def __init__(self, *, out_shape: Sequence[int]):
+        super().__init__()
+        self.out_shape = tuple(out_shape)
+        if len(self.out_shape) not in (1, 3) or any(not isinstance(n, int) or n < 1 for n in self.out_shape):
+            raise ConfigError(
+                "'out_shape' must be (channels, height, width) or (dimension,), in positive whole numbers, "
+                f"got {out_shape}."
+            )
+
+    @abstractmethod
+    def latent(
+        self, n: int, *, device: torch.device | str | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draws ``n`` latent samples, ``(n, ...)``.
+
+        Args:
+            n: How many.
+            device: Where they are wanted; the CPU where none is given.
+            generator: Source of random numbers; torch's global one of ``device`` where none is given. One on the CPU
+                gives the same samples on every device.
+        """
+
+    def population(self) -> Tensor | None:
+        """Latents of all samples there are, on the CPU, where they are finitely many (particles); else None.
+
+        Validation then measures these, each once, in the place of a random choice.
+        """
+        return None
+
+    @abstractmethod
+    def forward(self, latent: Tensor) -> Tensor:
+        """Samples ``(n, *out_shape)`` from latent samples.
+
+        Images lie in [-1, 1]; those of more than one channel are in channels-last memory, so that they reach JAX, whose
+        images are ``(N, H, W, C)``, with no copy.
+        """

@@ -1,0 +1,85 @@
+"""The convolutional generator of DCGAN."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from lightning_gantk.errors import ConfigError
+from lightning_gantk.generators.base import Generator
+from lightning_gantk.generators.latent import Distribution, LatentSampler
+
+_SMALLEST = 4  # pixels on a side where the doublings start, where the size allows it
+
+
+class DCGANGenerator(Generator):
+    """Dense, then transposed convolutions (4x4, stride 2) that double the image up to its size, with tanh at the end.
+
+    After Radford, Metz and Chintala, "Unsupervised representation learning with deep convolutional GANs", 2016. Height
+    and width are multiples of 4 from 8 up, doubled at least twice and from no fewer than 4 pixels where they allow it:
+    32 and 64 start at 4x4, 28 at 7x7.
+
+    Args:
+        out_shape: ``(C, H, W)`` with C of 1 or 3.
+        latent_dim: Number of latent coordinates.
+        channels: Feature maps before the last convolution; each earlier stage has twice as many.
+        latent: "normal" or "uniform".
+        batch_norm: BatchNorm before each ReLU. It speeds training up; without it samples of a batch are independent.
+
+    Raises:
+        ConfigError: If an argument is not one of those allowed.
+    """
+
+    def __init__(
+        self,
+        out_shape: Sequence[int] = (1, 32, 32),
+        latent_dim: int = 64,
+        channels: int = 32,
+        *,
+        latent: Distribution = "normal",
+        batch_norm: bool = True,
+    ):
+        super().__init__(out_shape=out_shape)
+        doublings = _doublings(self.out_shape)
+        if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
+            raise ConfigError(f"'channels' must be a positive whole number, got {channels!r}.")
+        self.latent_sampler = LatentSampler(latent_dim, latent)
+        depth, height, width = self.out_shape
+        widths = [channels * 2**stage for stage in reversed(range(doublings))]
+        start = (widths[0], height // 2**doublings, width // 2**doublings)
+
+        def normalised(features: int) -> list[nn.Module]:
+            return [nn.BatchNorm2d(features), nn.ReLU()] if batch_norm else [nn.ReLU()]
+
+        layers: list[nn.Module] = [nn.Linear(latent_dim, start[0] * start[1] * start[2], bias=not batch_norm)]
+        layers += [nn.Unflatten(1, start), *normalised(widths[0])]
+        for features, following in pairwise(widths):
+            layers += [nn.ConvTranspose2d(features, following, 4, 2, 1, bias=not batch_norm), *normalised(following)]
+        layers += [nn.ConvTranspose2d(widths[-1], depth, 4, 2, 1), nn.Tanh()]
+        self.network = nn.Sequential(*layers).to(memory_format=torch.channels_last)
+
+    def latent(
+        self, n: int, *, device: torch.device | str | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
+        return self.latent_sampler(n, device=device, generator=generator)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        # The layers keep the format of their weights on most machines; where they do not, this copies.
+        return self.network(latent).contiguous(memory_format=torch.channels_last)
+
+    def extra_repr(self) -> str:
+        return f"out_shape={self.out_shape}, latent={self.latent_sampler}"
+
+
+def _doublings(out_shape: tuple[int, ...]) -> int:
+    """How many times an image is doubled on the way to ``out_shape``."""
+    if len(out_shape) != 3 or out_shape[0] not in (1, 3) or any(n % 4 or n < 8 for n in out_shape[1:]):
+        raise ConfigError(
+            "DCGANGenerator makes images of shape (1 or 3, H, W) with H and W multiples of 4 from 8 up, such as 28, "
+            f"32 or 64; got out_shape={out_shape}. MLPGenerator makes any shape."
+        )
+    doublings = 2
+    while all(n % 2 ** (doublings + 1) == 0 and n // 2 ** (doublings + 1) >= _SMALLEST for n in out_shape[1:]):
+        doublings += 1
+    return doublings

@@ -1,0 +1,80 @@
+"""The fully connected generator, for vectors and images of any size."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from lightning_gantk.errors import ConfigError
+from lightning_gantk.generators.base import Generator
+from lightning_gantk.generators.latent import Distribution, LatentSampler
+
+_ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+}
+
+
+class MLPGenerator(Generator):
+    """Dense layers with an activation between them.
+
+    Args:
+        out_shape: ``(d,)`` for vectors, ``(C, H, W)`` for images.
+        latent_dim: Number of latent coordinates.
+        hidden: Units of each hidden layer; an empty list gives an affine map.
+        activation: "relu", "leaky_relu" (slope 0.01), "gelu", "silu" or "tanh".
+        output: "tanh" keeps every coordinate in [-1, 1], "linear" leaves them free; where none is given, images
+            take tanh and vectors linear.
+        latent: "normal" or "uniform".
+
+    Raises:
+        ConfigError: If an argument is not one of those allowed.
+    """
+
+    def __init__(
+        self,
+        out_shape: Sequence[int] = (2,),
+        latent_dim: int = 64,
+        hidden: Sequence[int] = (256, 256, 256),
+        *,
+        activation: Literal["relu", "leaky_relu", "gelu", "silu", "tanh"] = "relu",
+        output: Literal["tanh", "linear"] | None = None,
+        latent: Distribution = "normal",
+    ):
+        super().__init__(out_shape=out_shape)
+        if activation not in _ACTIVATIONS:
+            raise ConfigError(f"'activation' must be one of {', '.join(_ACTIVATIONS)}, got {activation!r}.")
+        if output not in (None, "tanh", "linear"):
+            raise ConfigError(f"'output' must be 'tanh', 'linear' or null, got {output!r}.")
+        if any(not isinstance(units, int) or units < 1 for units in hidden):
+            raise ConfigError(f"'hidden' must list positive whole numbers, got {list(hidden)}.")
+        self.latent_sampler = LatentSampler(latent_dim, latent)
+        bounded = output == "tanh" or (output is None and len(self.out_shape) == 3)
+        sizes = [latent_dim, *hidden]
+        layers: list[nn.Module] = []
+        for fan_in, fan_out in pairwise(sizes):
+            layers += [nn.Linear(fan_in, fan_out), _ACTIVATIONS[activation]()]
+        layers += [nn.Linear(sizes[-1], math.prod(self.out_shape))]
+        self.network = nn.Sequential(*layers, *([nn.Tanh()] if bounded else []))
+
+    def latent(
+        self, n: int, *, device: torch.device | str | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
+        return self.latent_sampler(n, device=device, generator=generator)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        flat = self.network(latent)
+        if len(self.out_shape) == 1:
+            return flat
+        channels, height, width = self.out_shape
+        # The last layer's units are taken in the order (H, W, C), which is channels-last memory with no copy.
+        return flat.view(-1, height, width, channels).movedim(-1, 1)
+
+    def extra_repr(self) -> str:
+        return f"out_shape={self.out_shape}, latent={self.latent_sampler}"

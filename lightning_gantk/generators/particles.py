@@ -1,0 +1,144 @@
+"""Free particles: a generator whose parameters are the samples themselves."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lightning_gantk.errors import ConfigError
+from lightning_gantk.generators.base import Generator
+
+if TYPE_CHECKING:
+    from lightning.pytorch import LightningDataModule
+
+
+class Particles(Generator):
+    r"""``n`` samples that are moved one by one: no network stands between the discriminator's gradient and a sample.
+
+    This is the setting of the paper's synthetic experiments (Franceschi et al., ICML 2022, Section 6). A latent is a
+    particle's number. Plain gradient descent, ``torch.optim.SGD(lr=eta)``, moves the b particles of a batch by
+
+    .. math:: x \leftarrow x - \eta \, \nabla_x \tfrac1b \sum_i c(f(x_i)) = x - \tfrac{\eta}{b} \nabla c(f)(x)
+
+    which is the paper's eta (1000 for 500 points: each moves by twice its own gradient). With ``per_particle=True`` it
+    is ``x <- x - eta grad c(f)(x)``, b times as far: eta then keeps its meaning whatever n and the batch are.
+    Optimizers with momentum, Adam among them, also move particles outside the batch.
+
+    A batch of fewer than n is a random choice without repetition; a batch of n is all of them in order, and of more
+    goes round again. Validation measures all n particles once. Images start in [-1, 1] and are free to leave.
+
+    Args:
+        n: How many particles; None takes as many as given samples.
+        out_shape: ``(d,)`` or ``(C, H, W)``.
+        start: Where they start: "normal" or "uniform" noise; or samples to copy: a tensor ``(N, *out_shape)``, the path
+            of an ``.npy`` or ``.pt`` file of one, or a data module, of which the first training samples are taken.
+        noise: Standard deviation of the normal noise, half width of the uniform one, or standard deviation of normal
+            noise added to given samples. None: 1 where there is only noise, 0 for given samples.
+        per_particle: Whether the gradient is that of each particle's own ``c(f(x))`` and not of the batch's mean.
+
+    Attributes:
+        samples: The particles, ``(n, *out_shape)``.
+
+    Raises:
+        ConfigError: If an argument is not one of those allowed, or there are fewer given samples than particles.
+    """
+
+    def __init__(
+        self,
+        n: int | None = 500,
+        out_shape: Sequence[int] = (2,),
+        *,
+        start: "str | Tensor | LightningDataModule" = "normal",
+        noise: float | None = None,
+        per_particle: bool = False,
+    ):
+        super().__init__(out_shape=out_shape)
+        if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):
+            raise ConfigError(f"'n', the number of particles, must be a positive whole number, got {n!r}.")
+        if noise is not None and not 0 <= noise < float("inf"):
+            raise ConfigError(f"'noise' must be at least 0, got {noise}.")
+        self.per_particle = per_particle
+        if isinstance(start, str) and start in ("normal", "uniform"):
+            if n is None:
+                raise ConfigError(f"start={start!r} needs a number of particles: set 'n'.")
+            scale = 1.0 if noise is None else noise
+            shape = (n, *self.out_shape)
+            samples = scale * (torch.randn(shape) if start == "normal" else 2 * torch.rand(shape) - 1)
+        else:
+            samples = self._given(start, n)
+            samples = samples + noise * torch.randn_like(samples) if noise else samples
+        if samples.ndim == 4:
+            samples = samples.contiguous(memory_format=torch.channels_last)
+        self.samples = nn.Parameter(samples)
+
+    def latent(
+        self, n: int, *, device: torch.device | str | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Numbers of ``n`` particles, ``(n,)``, int64."""
+        count = len(self.samples)
+        if n >= count:
+            return torch.arange(n, device=device) % count
+        source = device if generator is None else generator.device
+        chosen = torch.randperm(count, device=source, generator=generator)[:n]
+        return chosen.to(device) if device is not None else chosen
+
+    def population(self) -> Tensor:
+        return torch.arange(len(self.samples))
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """Copies of particles, which stay as they are when the optimizer moves the originals."""
+        chosen = self.samples.index_select(0, latent)
+        if chosen.ndim == 4:
+            chosen = chosen.contiguous(memory_format=torch.channels_last)
+        return _Scaled.apply(chosen, len(latent)) if self.per_particle else chosen
+
+    def extra_repr(self) -> str:
+        return f"n={len(self.samples)}, out_shape={self.out_shape}, per_particle={self.per_particle}"
+
+    def _given(self, start: "str | Tensor | LightningDataModule", n: int | None) -> Tensor:
+        """The first ``n`` given samples, as a new float32 tensor."""
+        if isinstance(start, str):
+            source, found = f"the file {start!r}", _read(Path(start))
+        elif isinstance(start, Tensor):
+            source, found = "the tensor", start
+        else:
+            start.prepare_data()
+            start.setup("fit")
+            source, data = type(start).__name__, start.train_dataset
+            wanted = range(min(len(data), len(data) if n is None else n))
+            found = torch.stack([data[i] for i in wanted])
+        if tuple(found.shape[1:]) != self.out_shape or len(found) == 0:
+            raise ConfigError(
+                f"Particles of shape {self.out_shape} cannot start from {source}, which is of shape "
+                f"{tuple(found.shape)}: expected (N, {', '.join(map(str, self.out_shape))})."
+            )
+        if n is not None and len(found) < n:
+            raise ConfigError(f"{n} particles cannot start from {source}, which has {len(found)} samples: lower 'n'.")
+        return found[:n].detach().to("cpu", torch.float32, copy=True)
+
+
+class _Scaled(torch.autograd.Function):
+    """The identity, with the gradient multiplied by a number."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, factor: float) -> Tensor:
+        ctx.factor = factor
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, upstream: Tensor) -> tuple[Tensor, None]:
+        return ctx.factor * upstream, None
+
+
+def _read(path: Path) -> Tensor:
+    try:
+        if path.suffix == ".npy":
+            return torch.from_numpy(np.load(path))
+        if path.suffix == ".pt":
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"The start of the particles cannot be read from {str(path)!r}: {error}") from error
+    raise ConfigError(f"'start' must be 'normal', 'uniform' or an .npy or .pt file, got {str(path)!r}.")

@@ -1,0 +1,114 @@
+"""Every configuration that is shipped runs, and means the same whatever it is combined with."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from lightning_gantk.cli import GANCommand, main
+
+_CONFIGS = Path(__file__).parent.parent / "configs"
+_QUICKSTART = _CONFIGS / "quickstart.yaml"
+_ALL = sorted(_CONFIGS.rglob("*.yaml"))
+_DISCRIMINATORS = sorted((_CONFIGS / "discriminator").glob("*.yaml"))
+# Two steps of what takes minutes: few and small batches, a narrow network.
+_SMALL = ["--data.init_args.batch_size=4", "--trainer.max_steps=2", "--trainer.limit_val_batches=2"]
+
+
+def _name(path):
+    return str(path.relative_to(_CONFIGS).with_suffix(""))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # batches of four are not worth more
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def mnist(tmp_path):
+    """Files of MNIST's format and names, with noise in them; no download."""
+    folder = tmp_path / "data" / "MNIST" / "raw"
+    folder.mkdir(parents=True)
+    for split, count in (("train", 40), ("t10k", 6000)):
+        pixels = np.random.default_rng(0).integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        (folder / f"{split}-images-idx3-ubyte").write_bytes(struct.pack(">4i", 2051, count, 28, 28) + pixels.tobytes())
+        labels = np.arange(count, dtype=np.uint8) % 10
+        (folder / f"{split}-labels-idx1-ubyte").write_bytes(struct.pack(">2i", 2049, count) + labels.tobytes())
+    return tmp_path / "data"
+
+
+@pytest.mark.parametrize("path", _ALL, ids=_name)
+def test_config_runs_two_steps(path, tmp_path, monkeypatch, mnist):
+    monkeypatch.chdir(tmp_path)  # where data/mnist.yaml finds its files
+    experiment = path.parent == _CONFIGS or path.parent.name == "paper"  # others are parts, to combine with one
+    configs = [path] if experiment else [_QUICKSTART, path]
+    small = [*_SMALL, *(["--model.discriminator.init_args.width=4"] if path.stem.startswith("finite") else [])]
+    cli = main(["fit", *(f"--config={config}" for config in configs), "--trainer.enable_progress_bar=false", *small])
+    assert cli.trainer.global_step == 2
+    assert cli.trainer.callback_metrics["train/generator_loss"].isfinite()
+    assert all(parameter.isfinite().all() for parameter in cli.model.generator.parameters())
+    (folder,) = (tmp_path / "runs").glob("*/version_0")
+    assert (folder / "checkpoints" / "last.ckpt").is_file()
+    assert folder.parent.name == "-".join(config.stem for config in configs)
+
+
+class Parsed(GANCommand):
+    """Stops where the configuration is known."""
+
+    def instantiate_classes(self):
+        pass
+
+    def _run_subcommand(self, subcommand):
+        pass
+
+
+def _discriminator(*configs):
+    command = Parsed(["fit", *(f"--config={config}" for config in configs)])
+    return command.config.fit.model.discriminator.as_dict()
+
+
+@pytest.mark.parametrize("path", _DISCRIMINATORS, ids=_name)
+def test_discriminator_config_depends_on_no_file_before_it(path, tmp_path):
+    # jsonargparse keeps arguments of a file before, where the classes share their names.
+    other = yaml.safe_load(path.read_text())
+    _spoil(other["model"]["discriminator"]["init_args"])
+    spoilt = tmp_path / "spoilt.yaml"
+    spoilt.write_text(yaml.safe_dump(other))
+    alone = _discriminator(_QUICKSTART, path)
+    assert _discriminator(_QUICKSTART, spoilt) != alone
+    assert _discriminator(_QUICKSTART, spoilt, path) == alone
+    for before in _DISCRIMINATORS:
+        assert _discriminator(_QUICKSTART, before, path) == alone, before
+
+
+def _spoil(arguments):
+    """Changes every number, switch and word of a discriminator's settings."""
+    for name, value in arguments.items():
+        if isinstance(value, dict):
+            _spoil(value.get("init_args", {}))
+        elif isinstance(value, bool):
+            arguments[name] = not value
+        elif isinstance(value, int | float):
+            arguments[name] = 2 * value + 1
+    arguments.update({name: "erf" for name in arguments if name == "activation"})
+
+
+def test_discriminator_configs_cover_both_regimes_with_every_loss():
+    names = {f"{regime}_{loss}" for regime in ("ntk", "finite") for loss in ("ipm", "lsgan", "vanilla", "hinge")}
+    assert names <= {path.stem for path in _DISCRIMINATORS}
+
+
+@pytest.mark.parametrize("loss", ["ipm", "lsgan", "vanilla", "hinge"])
+def test_discriminator_configs_of_a_loss_differ_in_the_regime_alone(loss):
+    ntk, finite = (
+        _discriminator(_QUICKSTART, _CONFIGS / "discriminator" / f"{regime}_{loss}.yaml")["init_args"]
+        for regime in ("ntk", "finite")
+    )
+    assert ntk["kernel"] == finite["architecture"]
+    assert (ntk["loss"], ntk["time"]) == (finite["loss"], finite["time"])
