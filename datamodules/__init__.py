@@ -11,13 +11,15 @@ if TYPE_CHECKING:
     from datamodules.images import ImageTensor
     from datamodules.loader import TrainingLoader
     from datamodules.mnist import MNISTDataModule
+    from datamodules.points import PointsDataModule
 
-__all__ = ["DataModule", "ImageTensor", "MNISTDataModule", "TrainingLoader"]
+__all__ = ["DataModule", "ImageTensor", "MNISTDataModule", "PointsDataModule", "TrainingLoader"]
 
 _HOMES = {
     "DataModule": "datamodules.base",
     "ImageTensor": "datamodules.images",
     "MNISTDataModule": "datamodules.mnist",
+    "PointsDataModule": "datamodules.points",
     "TrainingLoader": "datamodules.loader",
 }
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
+from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 from torch.utils.data.distributed import DistributedSampler
@@ -48,7 +49,8 @@ class DataModule(LightningDataModule, ABC):
         at_least("seed", seed, 0)
         at_least("order_seed", order_seed, 0)
         at_least("num_workers", num_workers, 0)
-        self.save_hyperparameters()
+        # On the command line these are plain configuration; elsewhere an object, which a checkpoint should not hold.
+        self.save_hyperparameters(ignore=() if _given_hyperparameters.get() else ("target",))
         self.batch_size = batch_size
         self.seed = seed
         self.order_seed = seed if order_seed is None else order_seed

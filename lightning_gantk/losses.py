@@ -3,7 +3,8 @@
 The discriminator maximises ``L(f) = mean_i a(f(x_i)) - mean_j b(f(y_j))`` over fake samples x and real samples y, and
 the generator minimises ``mean_i c(f(g(z_i)))`` (Franceschi et al., ICML 2022, Eq. 1 to 3).
 
-Sign convention: IPM, and only IPM, scores fakes HIGH and reals low, and its generator lowers the score of the fakes.
+Sign convention: IPM (with its real half, ExternalIPM), and only IPM, scores fakes HIGH and reals low, and its generator
+lowers the score of the fakes.
 The other losses push reals up (to +1 for LSGAN, above +1 for hinge) and fakes down.
 """
 
@@ -75,6 +76,25 @@ class IPM(AdversarialLoss):
 
     def a(self, scores: Array) -> Array:
         return scores
+
+    def b(self, scores: Array) -> Array:
+        return scores
+
+    def c(self, scores: Array) -> Array:
+        return scores
+
+
+class ExternalIPM(AdversarialLoss):
+    """The real half of IPM: a = 0, b = c = s. Fakes are drawn to the real samples and do not push each other apart.
+
+    In the infinite-width limit f_t(x) = -t mean_j k(x, y_j), the external potential of the fakes, taken as particles.
+    Scores reals low, as IPM does.
+    """
+
+    slopes = "constant"
+
+    def a(self, scores: Array) -> Array:
+        return array_namespace(scores).zeros_like(scores)
 
     def b(self, scores: Array) -> Array:
         return scores

@@ -11,6 +11,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from lightning_gantk.architectures import Architecture
 from lightning_gantk.architectures.layers import NTKConv, NTKDense
 from lightning_gantk.discriminators.base import Discriminator, check_batch
+from lightning_gantk.discriminators.initial import InitialFunction
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.losses import AdversarialLoss
 
@@ -35,6 +36,8 @@ class FiniteDiscriminator(Discriminator):
         reset: Draw new weights and forget the optimizer's state before each ``fit``.
         antisymmetric: Start at f_0 = 0, as the infinite regime does, at twice the cost; of no effect on a torch module.
         gradient_penalty: Weight of (|grad f| - 1)^2 between real and fake samples (WGAN-GP, Gulrajani et al., 2017).
+        initial: A function that stands before the network's scores and is not trained; with ``antisymmetric`` it is
+            f_0, the same as in the infinite regime.
         spectral_norm: Divide every weight by its largest singular value (SN-GAN, Miyato et al., 2018); it stands in for
             the NTK scaling of the layers.
 
@@ -54,6 +57,7 @@ class FiniteDiscriminator(Discriminator):
         antisymmetric: bool = True,
         gradient_penalty: float = 0.0,
         spectral_norm: bool = False,
+        initial: InitialFunction | None = None,
     ):
         super().__init__(loss=loss, time=time)
         if not isinstance(architecture, Architecture | nn.Module):
@@ -72,6 +76,7 @@ class FiniteDiscriminator(Discriminator):
             )
         self.width, self.steps, self.reset = width, steps, reset
         self.antisymmetric, self.gradient_penalty, self.spectral_norm = antisymmetric, gradient_penalty, spectral_norm
+        self.initial = initial
         # A module given by the user is a pattern for `_draw`; the copy that is trained is `self.network`.
         self._pattern = (architecture,)  # in a tuple, so that torch does not register a module twice
         self._make_optimizer = optimizer or (lambda parameters: torch.optim.SGD(parameters, lr=time / steps))
@@ -84,6 +89,8 @@ class FiniteDiscriminator(Discriminator):
         if in_shape == self._in_shape:
             return
         self._in_shape = in_shape
+        if self.initial is not None:
+            self.initial.build(in_shape)
         self.network = self._draw(in_shape)
         self.network.requires_grad_(False)  # trained by `fit` alone: no backward pass of the generator's reaches it
         self.optimizer = self._make_optimizer(self.network.parameters())
@@ -128,7 +135,7 @@ class FiniteDiscriminator(Discriminator):
                 f"A discriminator network must give one score per sample, (N,) or (N, 1); got {tuple(scores.shape)} "
                 f"for N={len(x)}."
             )
-        return scores.view(-1)
+        return scores.view(-1) if self.initial is None else scores.view(-1) + self.initial(x)
 
     def _step(self, both: Tensor, real: Tensor, fake: Tensor) -> None:
         real_scores, fake_scores = self._scores(both).split([len(real), len(fake)])

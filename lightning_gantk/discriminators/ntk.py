@@ -1,5 +1,6 @@
 """The infinitely wide discriminator."""
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -9,8 +10,9 @@ from torch import Tensor
 from lightning_gantk import bridge
 from lightning_gantk.architectures import Architecture
 from lightning_gantk.discriminators.base import Discriminator, check_batch
+from lightning_gantk.discriminators.initial import InitialFunction
 from lightning_gantk.errors import ConfigError, TrainingDiverged
-from lightning_gantk.losses import AdversarialLoss
+from lightning_gantk.losses import IPM, AdversarialLoss
 
 if TYPE_CHECKING:
     from lightning_gantk.kernels.base import Kernel
@@ -35,7 +37,11 @@ class NTKDiscriminator(Discriminator):
         dtype: "float32" or "float64": the arithmetic between the crossings. Scores come back in the dtype of the
             samples.
         rtol: Relative tolerance of the solution: of the score function in the kernel's norm for LSGAN, of each step of
-            the ODE solver for other losses. None: 1e-5 in float32, 1e-9 in float64.
+            the ODE solver for other losses. None: 2e-6 in float32, 1e-9 in float64.
+        initial: f_0, the function before training; 0 where none is given.
+        inertia: e > 0 trains by the heavy-ball flow, ``e f'' + f' =`` the gradient flow's ``f'``, from rest. It stands
+            for gradient steps with learning rate h and momentum m where ``e = h (1 + m) / 2 / (1 - m)^2`` and
+            ``time = steps h / (1 - m)``. 0 is gradient flow.
 
     Raises:
         ConfigError: If an argument is not one of those allowed, or JAX cannot be used.
@@ -49,6 +55,8 @@ class NTKDiscriminator(Discriminator):
         kind: Literal["ntk", "nngp"] = "ntk",
         dtype: Literal["float32", "float64"] = "float32",
         rtol: float | None = None,
+        initial: InitialFunction | None = None,
+        inertia: float = 0.0,
     ):
         super().__init__(loss=loss, time=time)
         if time is None:
@@ -57,14 +65,23 @@ class NTKDiscriminator(Discriminator):
             raise ConfigError(f"'dtype' must be 'float32' or 'float64', got {dtype!r}.")
         if rtol is not None and not 0 < rtol < 1:
             raise ConfigError(f"'rtol' must lie between 0 and 1, got {rtol}.")
+        if not 0 <= inertia < math.inf:
+            raise ConfigError(f"'inertia' must be at least 0, got {inertia}.")
         bridge.prepare(torch.device("cpu"))
         from lightning_gantk.kernels.dynamics import Dynamics, default_rtol
         from lightning_gantk.kernels.engine import Engine
 
         self.kernel = _as_kernel(kernel, kind)
-        self.dtype = dtype
+        self.dtype, self.initial, self.inertia = dtype, initial, inertia
         self._dynamics = Dynamics(loss, float(time), rtol or default_rtol(dtype))
         self._engine = Engine(self.kernel, self._dynamics, dtype)
+        self._variant: Callable | None = None  # trains in the engine's place
+        if initial is not None or inertia:
+            from lightning_gantk.kernels.heavy_ball import HeavyBall
+            from lightning_gantk.kernels.variants import variant
+
+            motion = HeavyBall(self._dynamics, float(inertia)) if inertia else self._dynamics
+            self._variant = variant(self.kernel, motion, dtype)
         self._trained: Any = None
         self._in_shape: tuple[int, ...] | None = None
         self._compiled: dict[str, set[int]] = {"real": set(), "fake": set(), "x": set()}  # batch sizes compiled for
@@ -75,6 +92,8 @@ class NTKDiscriminator(Discriminator):
         if in_shape != self._in_shape:
             self.kernel.check(in_shape)
             self._in_shape, self._trained = in_shape, None
+            if self.initial is not None:
+                self.initial.build(in_shape)
 
     def fit(self, real: Tensor, fake: Tensor) -> None:
         """Finds the dual weights for the batch.
@@ -92,9 +111,12 @@ class NTKDiscriminator(Discriminator):
         self._use(real.device)
         with self._engine.precision():
             arrays = [self._cross(batch, name) for name, batch in (("real", real), ("fake", fake))]
-        trained = self._engine.fit(*arrays, len(real), len(fake))
+        if self._variant is None:
+            trained = self._engine.fit(*arrays, len(real), len(fake))
+        else:
+            trained = self._train_variant(arrays, real, fake)
         trained.points.block_until_ready()  # the batch has been read: whoever owns it may change it
-        if self.loss.slopes == "any" and not trained.converged:
+        if (self.loss.slopes == "any" or self.inertia) and not trained.converged:
             raise TrainingDiverged(
                 f"The gradient flow of {self.loss!r} over time {self.time:g} was not solved to "
                 f"rtol={self._dynamics.rtol:g} within {self._dynamics.max_steps} steps. A shorter time or a larger "
@@ -117,20 +139,29 @@ class NTKDiscriminator(Discriminator):
             raise ConfigError(f"Expected samples of shape (N, {str(self._in_shape)[1:]}, got {tuple(x.shape)}.")
         if x.dtype in (torch.float16, torch.bfloat16):
             x = x.float()
-        if torch.is_grad_enabled() and x.requires_grad:
-            return _Scores.apply(x, self)
-        return self._scores(x)
+        scores = _Scores.apply(x, self) if torch.is_grad_enabled() and x.requires_grad else self._scores(x)
+        return scores if self.initial is None else scores + self.initial(x)
 
     @torch.no_grad()
     def statistics(self, real_scores: Tensor, fake_scores: Tensor) -> dict[str, Tensor]:
         """As the base class, with the kernel's MMD where L(f_t) = t MMD^2 (IPM)."""
         found = super().statistics(real_scores, fake_scores)
-        if self.loss.slopes == "constant" and self.time:
+        if isinstance(self.loss, IPM) and self.initial is None and self.time and not self.inertia:
             found["mmd"] = (found["objective"] / self.time).clamp(min=0).sqrt()
         return found
 
     def extra_repr(self) -> str:
         return f"kernel={self.kernel!r}, loss={self.loss!r}, time={self.time:g}, dtype={self.dtype!r}"
+
+    @torch.no_grad()
+    def _train_variant(self, arrays: list[Any], real: Tensor, fake: Tensor) -> Any:
+        dtype = getattr(torch, self.dtype)
+        with self._engine.precision():
+            f_0 = []
+            for batch, array in zip((real, fake), arrays, strict=True):
+                values = torch.zeros(len(batch), device=batch.device) if self.initial is None else self.initial(batch)
+                f_0.append(bridge.to_jax(bridge.fill(values.to(dtype), len(array))))
+            return self._variant(*arrays, len(real), len(fake), *f_0)
 
     def _scores(self, x: Tensor) -> Tensor:
         with self._engine.precision():

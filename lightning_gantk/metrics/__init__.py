@@ -7,18 +7,41 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lightning_gantk.metrics.base import Combined, PointQuality, Quality
     from lightning_gantk.metrics.features import FeatureExtractor
     from lightning_gantk.metrics.inception import InceptionFeatures
     from lightning_gantk.metrics.lenet import LeNetFeatures
+    from lightning_gantk.metrics.mmd import MMD
+    from lightning_gantk.metrics.modes import ModeCoverage
     from lightning_gantk.metrics.quality import SampleQuality
+    from lightning_gantk.metrics.transport import EnergyDistance, Sinkhorn
 
-__all__ = ["FeatureExtractor", "InceptionFeatures", "LeNetFeatures", "SampleQuality"]
+__all__ = [
+    "MMD",
+    "Combined",
+    "EnergyDistance",
+    "FeatureExtractor",
+    "InceptionFeatures",
+    "LeNetFeatures",
+    "ModeCoverage",
+    "PointQuality",
+    "Quality",
+    "SampleQuality",
+    "Sinkhorn",
+]
 
 _HOMES = {
+    "Combined": "lightning_gantk.metrics.base",
+    "EnergyDistance": "lightning_gantk.metrics.transport",
     "FeatureExtractor": "lightning_gantk.metrics.features",
     "InceptionFeatures": "lightning_gantk.metrics.inception",
     "LeNetFeatures": "lightning_gantk.metrics.lenet",
+    "MMD": "lightning_gantk.metrics.mmd",
+    "ModeCoverage": "lightning_gantk.metrics.modes",
+    "PointQuality": "lightning_gantk.metrics.base",
+    "Quality": "lightning_gantk.metrics.base",
     "SampleQuality": "lightning_gantk.metrics.quality",
+    "Sinkhorn": "lightning_gantk.metrics.transport",
 }
 
 

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from lightning_gantk.errors import ConfigError, TrainingDiverged
+from lightning_gantk.metrics.base import Quality, processes
 from lightning_gantk.metrics.features import FeatureExtractor
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
 
 
-class SampleQuality(nn.Module):
+class SampleQuality(Quality):
     r"""Distances between real and generated images, in the features of a fixed network.
 
     - ``fid``, the Fréchet distance of the Gaussians with the features' means and covariances,
@@ -85,7 +86,7 @@ class SampleQuality(nn.Module):
             TrainingDiverged: If an image holds a NaN or an infinity.
         """
         if self.num_samples is not None:
-            images = images[: max(0, self.num_samples // _processes() - self._seen[real])]
+            images = images[: max(0, self.num_samples // processes() - self._seen[real])]
         if len(images) == 0:
             return
         if not images.isfinite().all():
@@ -110,7 +111,7 @@ class SampleQuality(nn.Module):
         Raises:
             RuntimeError: If there are fewer than two real or two generated images.
         """
-        seen = {real: number * _processes() for real, number in self._seen.items()}
+        seen = {real: number * processes() for real, number in self._seen.items()}
         if min(seen.values()) < 2:
             raise RuntimeError(f"FID and KID need two images of a kind: {seen[True]} real, {seen[False]} generated.")
         self._warn_of_few(min(seen.values()))
@@ -160,11 +161,6 @@ class _HandOn(nn.Identity):
     def __init__(self, num_features: int) -> None:
         super().__init__()
         self.num_features = num_features  # torchmetrics sizes the covariance by it
-
-
-def _processes() -> int:
-    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return torch.distributed.get_world_size() if distributed else 1
 
 
 @contextmanager

@@ -1,0 +1,53 @@
+"""What a distribution of points is."""
+
+import inspect
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from lightning_gantk.errors import ConfigError
+
+
+class Target(ABC):
+    """A distribution in d dimensions. One of your own implements ``dim`` and ``sample``.
+
+    Attributes:
+        modes: Centres of its modes ``(K, d)``, where it has any; else None.
+        mode_std: Standard deviation of a mode around its centre, in each coordinate; None where there is none.
+    """
+
+    modes: Tensor | None = None
+    mode_std: float | None = None
+
+    @property
+    @abstractmethod
+    def dim(self) -> int:
+        """Number of coordinates d; known before anything is read or fetched."""
+
+    @abstractmethod
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draws ``n`` points, float32 ``(n, d)``, from random numbers of ``generator`` (on the CPU) alone."""
+
+    def prepare(self) -> None:
+        """Fetches what ``sample`` needs and is not there; called in one process per machine."""
+
+    def __repr__(self) -> str:
+        given = {name: getattr(self, name, None) for name in inspect.signature(type(self)).parameters}
+        shown = {name: len(value) if isinstance(value, Tensor) else value for name, value in given.items()}
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+
+def positive(name: str, value: float, *, or_zero: bool = False) -> None:
+    """Raises ConfigError for a number that is not finite, negative, or 0 where it must not be."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        raise ConfigError(f"'{name}' must be a number of at least 0, got {value!r}.")
+    if value == 0 and not or_zero:
+        raise ConfigError(f"'{name}' must be positive, got {value!r}.")
+
+
+def whole(name: str, value: int, smallest: int = 1) -> None:
+    """Raises ConfigError for what is no whole number of at least ``smallest``."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < smallest:
+        raise ConfigError(f"'{name}' must be a whole number of at least {smallest}, got {value!r}.")
