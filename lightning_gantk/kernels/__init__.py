@@ -11,6 +11,10 @@ except ImportError as error:
         "or choose a finite discriminator."
     ) from error
 
+from lightning_gantk.kernels.energy import EnergyDistance
+from lightning_gantk.kernels.inverse_multiquadric import InverseMultiquadric
+from lightning_gantk.kernels.laplace import Laplace
 from lightning_gantk.kernels.rbf import RBF
+from lightning_gantk.kernels.transformed import TransformedKernel
 
-__all__ = ["RBF", "Kernel"]
+__all__ = ["RBF", "EnergyDistance", "InverseMultiquadric", "Kernel", "Laplace", "TransformedKernel"]

@@ -7,6 +7,32 @@ if TYPE_CHECKING:
     import jax
 
 
+class Products(ABC):
+    """An engine: products with one kernel, tile by tile, for samples of one shape and dtype.
+
+    Attributes:
+        name: What it is, in words, for logs.
+        centred: Whether its precision gains from groups of points that lie close together being given one by one.
+    """
+
+    name: str
+    centred: bool = False
+
+    @abstractmethod
+    def gram(self, x: "jax.Array", y: "jax.Array") -> "jax.Array":
+        """The Gram matrix ``(N, M)`` of samples ``(N, ...)`` and ``(M, ...)``."""
+
+    @abstractmethod
+    def scores(self, x: "jax.Array", points: "jax.Array", weights: "jax.Array") -> "jax.Array":
+        """``s(x) = sum_p k(x, p) w_p``, ``(N,)``, of points ``(P, ...)`` and weights ``(P,)``."""
+
+    @abstractmethod
+    def scores_and_gradient(
+        self, x: "jax.Array", points: "jax.Array", weights: "jax.Array"
+    ) -> tuple["jax.Array", "jax.Array"]:
+        """Scores and ``ds(x_i)/dx_i``, in the shape of x."""
+
+
 class Kernel(ABC):
     """A positive definite kernel. One of your own needs ``__call__`` alone, differentiable by JAX in its first
     argument.
@@ -27,8 +53,16 @@ class Kernel(ABC):
     def check(self, in_shape: tuple[int, ...]) -> None:
         """Refuses samples of a shape (``(C, H, W)`` or ``(d,)``) that the kernel cannot take, with a ConfigError."""
 
+    def products(self, shape: tuple[int, ...], dtype: str) -> Products | None:
+        """An engine of the kernel's own for samples of a shape (``(H, W, C)`` or ``(d,)``) in a dtype, or None: then
+        the kernel is called on tiles and differentiated by JAX.
+        """
+        return None
+
     def floats_per_pair(self, in_shape: tuple[int, ...]) -> int:
-        """Working memory for one pair of samples with the gradient, in numbers; decides the size of the tiles."""
+        """Working memory for one pair of samples with the gradient, in numbers; decides the size of the tiles where
+        the kernel has no engine of its own.
+        """
         return 8
 
 

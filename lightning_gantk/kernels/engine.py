@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from lightning_gantk.kernels import products
 from lightning_gantk.kernels.base import Kernel
-from lightning_gantk.kernels.dynamics import Dynamics
+from lightning_gantk.kernels.dynamics import Dynamics, keeps_gram, matvec
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,15 @@ class Trained:
         points: Training points ``(P, ...)``, fakes and then reals, each filled up to its capacity.
         weights: Dual weights ``(P,)``; 0 on filling.
         converged: Whether the solver reached its tolerance (a scalar boolean).
+        products: How many products with the Gram matrix the weights took.
+        fakes: How many of the points are fakes or their filling.
     """
 
     points: jax.Array
     weights: jax.Array
     converged: jax.Array
+    products: jax.Array
+    fakes: int
 
 
 class Engine:
@@ -39,8 +43,15 @@ class Engine:
         self.dtype = dtype
         # Closures, so that each engine has a compilation cache of its own that ends with it.
         self._fit = jax.jit(lambda *arguments: _fit(kernel, dynamics, dtype, *arguments))
-        self._scores = jax.jit(lambda x, p, w: products.scores(kernel, x.astype(dtype), p, w))
-        self._both = jax.jit(lambda x, p, w: products.scores_and_gradient(kernel, x.astype(dtype), p, w))
+        self._matrix = jax.jit(lambda *arguments: _matrix(kernel, dtype, *arguments))
+        self._solve = jax.jit(lambda matrix, mass, fakes: _solve(dynamics, matrix, mass, fakes), static_argnums=2)
+        self._products = dynamics.loss.slopes != "constant" and dynamics.time > 0
+        self._scores = jax.jit(
+            lambda x, p, w, fakes: products.scores(kernel, x.astype(dtype), p, w, fakes), static_argnums=3
+        )
+        self._both = jax.jit(
+            lambda x, p, w, fakes: products.scores_and_gradient(kernel, x.astype(dtype), p, w, fakes), static_argnums=3
+        )
 
     def precision(self) -> contextlib.AbstractContextManager:
         """The context in which arrays of the engine's dtype exist."""
@@ -49,17 +60,34 @@ class Engine:
     def fit(self, real: jax.Array, fake: jax.Array, real_count: int, fake_count: int) -> Trained:
         """Trains on the first ``real_count`` and ``fake_count`` rows; the other rows are filling."""
         with self.precision():
-            return Trained(*self._fit(real, fake, real_count, fake_count))
+            if not (self._products and keeps_gram(jax.eval_shape(_join, real, fake))):
+                return Trained(*self._fit(real, fake, real_count, fake_count), fakes=len(fake))
+            points, mass, matrix = self._matrix(real, fake, real_count, fake_count)
+        return Trained(points, *self.kept_weights(matrix, mass, len(fake)), fakes=len(fake))
+
+    def kept_weights(self, matrix: jax.Array, mass: jax.Array, fakes: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Weights from a Gram matrix ``(P, P)`` with the fakes first, for a loss whose slopes are not constant.
+
+        Args:
+            matrix: The matrix, in either dtype.
+            mass: ``(P,)``: 1/n on fakes, 1/m on reals, 0 on filling.
+            fakes: How many points are fakes or their filling.
+
+        Returns:
+            Weights ``(P,)`` in the dtype of the masses, whether the solver converged, and how many products it took.
+        """
+        with _enable_x64():
+            return self._solve(matrix, mass, fakes)
 
     def scores(self, trained: Trained, x: jax.Array) -> jax.Array:
         """Scores ``(N,)`` of test points ``(N, ...)``."""
         with self.precision():
-            return self._scores(x, trained.points, trained.weights)
+            return self._scores(x, trained.points, trained.weights, trained.fakes)
 
     def scores_and_gradient(self, trained: Trained, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Scores ``(N,)`` and their gradients at the test points ``(N, ...)``."""
         with self.precision():
-            return self._both(x, trained.points, trained.weights)
+            return self._both(x, trained.points, trained.weights, trained.fakes)
 
 
 def _fit(
@@ -70,12 +98,35 @@ def _fit(
     fake: jax.Array,
     real_count: jax.Array,
     fake_count: jax.Array,
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    points = jnp.concatenate([fake, real]).astype(dtype)
-    mass = jnp.concatenate([_mass(len(fake), fake_count, dtype), _mass(len(real), real_count, dtype)])
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    points, mass = _problem(dtype, real, fake, real_count, fake_count)
     is_fake = jnp.arange(len(points)) < len(fake)
-    weights, converged = dynamics.weights(kernel, points, mass, is_fake, f_0=jnp.zeros_like(mass))
-    return points, weights, converged
+    return points, *dynamics.weights(kernel, points, mass, is_fake, f_0=jnp.zeros_like(mass))
+
+
+def _matrix(kernel: Kernel, dtype: str, real: jax.Array, fake: jax.Array, *counts: jax.Array) -> tuple:
+    points, mass = _problem(dtype, real, fake, *counts)
+    return points, mass, products.gram(kernel, points)
+
+
+def _solve(dynamics: Dynamics, matrix: jax.Array, mass: jax.Array, fakes: int) -> tuple:
+    """Weights from a Gram matrix, worked out in float64 and rounded once."""
+    wide = mass.astype("float64")
+    is_fake = jnp.arange(len(mass)) < fakes
+    found = dynamics.weights_by_products(lambda v: matvec(matrix, v), wide, is_fake, jnp.zeros_like(wide))
+    return found.weights.astype(mass.dtype), found.converged, found.products
+
+
+def _problem(
+    dtype: str, real: jax.Array, fake: jax.Array, real_count: jax.Array, fake_count: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Training points and their masses."""
+    mass = jnp.concatenate([_mass(len(fake), fake_count, dtype), _mass(len(real), real_count, dtype)])
+    return _join(real, fake).astype(dtype), mass
+
+
+def _join(real: jax.Array, fake: jax.Array) -> jax.Array:
+    return jnp.concatenate([fake, real])
 
 
 def _mass(rows: int, count: jax.Array, dtype: str) -> jax.Array:

@@ -29,7 +29,9 @@ class _Lanczos(NamedTuple):
     error: jax.Array  # bound on the relative error at the last check
 
 
-def phi_product(matvec: Callable[[jax.Array], jax.Array], b: jax.Array, time: float, tolerance: float) -> jax.Array:
+def phi_product(
+    matvec: Callable[[jax.Array], jax.Array], b: jax.Array, time: float, tolerance: float
+) -> tuple[jax.Array, jax.Array]:
     """``phi_time(A) b``.
 
     Args:
@@ -40,7 +42,7 @@ def phi_product(matvec: Callable[[jax.Array], jax.Array], b: jax.Array, time: fl
             kernel's RKHS norm of the score function. The iteration also ends where rounding hides what is left.
 
     Returns:
-        v ``(P,)``, in the dtype of ``b``.
+        v ``(P,)``, in the dtype of ``b``, and the number of products with A.
     """
     points = len(b)
     norm = jnp.linalg.norm(b)
@@ -50,10 +52,13 @@ def phi_product(matvec: Callable[[jax.Array], jax.Array], b: jax.Array, time: fl
     state = _Lanczos(
         jnp.zeros((0, points), b.dtype), empty, empty, direction, jnp.array(0), empty, jnp.array(jnp.inf, b.dtype)
     )
-    return norm * _stage(state, matvec, time, tolerance, sizes)
+    solution, count = _stage(state, matvec, time, tolerance, sizes)
+    return norm * solution, count
 
 
-def _stage(state: _Lanczos, matvec: Callable, time: float, tolerance: float, sizes: list[int]) -> jax.Array:
+def _stage(
+    state: _Lanczos, matvec: Callable, time: float, tolerance: float, sizes: list[int]
+) -> tuple[jax.Array, jax.Array]:
     """Grows the basis to at most ``sizes[0]`` vectors; goes on with the next size only where that was not enough."""
     size, *larger = sizes
     extra = size - len(state.diagonal)
@@ -61,28 +66,29 @@ def _stage(state: _Lanczos, matvec: Callable, time: float, tolerance: float, siz
     state = state._replace(basis=jnp.pad(state.basis, ((0, extra), (0, 0))), **grown)
     every = max(1, extra // _CHECKS_PER_STAGE)
 
-    def step(_: int, s: _Lanczos) -> _Lanczos:
-        return jax.lax.cond((s.count < size) & jnp.any(s.direction != 0), lambda s: _extend(s, matvec), lambda s: s, s)
-
     def advance(s: _Lanczos) -> _Lanczos:
-        return _check(jax.lax.fori_loop(0, every, step, s), time)
+        steps = jnp.minimum(every, size - s.count)
+        return _check(jax.lax.fori_loop(0, steps, lambda _, s: _extend(s, matvec), s), time)
 
     def unfinished(s: _Lanczos) -> jax.Array:
         return (s.error > tolerance) & (s.count < size)
 
     state = jax.lax.while_loop(unfinished, advance, state)
     if not larger:
-        return state.coefficients @ state.basis
+        return state.coefficients @ state.basis, state.count
     return jax.lax.cond(
         state.error > tolerance,
         lambda s: _stage(s, matvec, time, tolerance, larger),
-        lambda s: s.coefficients @ s.basis,
+        lambda s: (s.coefficients @ s.basis, s.count),
         state,
     )
 
 
 def _extend(state: _Lanczos, matvec: Callable) -> _Lanczos:
-    """One Lanczos step with full reorthogonalisation, twice, which keeps the basis orthonormal to rounding."""
+    """One Lanczos step with full reorthogonalisation, twice, which keeps the basis orthonormal to rounding.
+
+    Once the space is invariant the direction is 0, and every further step adds a row and column of zeros.
+    """
     v, j = state.direction, state.count
     basis = state.basis.at[j].set(v)
     image = matvec(v)

@@ -1,21 +1,31 @@
 """The hot primitive: s(x) = sum_p k(x, p) w_p with its gradient in x, and Gram matrices, tile by tile.
 
-Rows of x are worked on in tiles, so that memory is that of one tile and not of the whole matrix. The gradient of s(x_i)
-depends on x_i alone: one pullback of the sum gives every sample's gradient together with the values.
+Nothing of size N x P is held for s(x): memory is that of one tile. Which engine works depends on the kernel, the
+samples and the device, see ``engine``; ``Differentiated`` here takes any kernel.
 """
 
-import math
-from collections.abc import Callable
+import logging
+from dataclasses import dataclass
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 
-from lightning_gantk.kernels.base import Kernel
+from lightning_gantk.kernels import tiles
+from lightning_gantk.kernels.base import Kernel, Products
 
-BUDGET = 512 * 2**20  # bytes of working memory for one tile
+log = logging.getLogger(__name__)
+_GRAM_ROWS = 256  # of a block of a symmetric Gram matrix
 
 
-def scores(kernel: Kernel, x: jax.Array, points: jax.Array, weights: jax.Array) -> jax.Array:
+def engine(kernel: Kernel, x: jax.Array) -> Products:
+    """The engine for a kernel and samples like ``x``."""
+    found = kernel.products(x.shape[1:], x.dtype.name) or Differentiated(kernel)
+    log.debug("%r on samples of shape %s in %s: %s.", kernel, x.shape[1:], x.dtype.name, found.name)
+    return found
+
+
+def scores(kernel: Kernel, x: jax.Array, points: jax.Array, weights: jax.Array, first: int | None = None) -> jax.Array:
     """``s(x) = sum_p k(x, p) w_p``.
 
     Args:
@@ -23,46 +33,80 @@ def scores(kernel: Kernel, x: jax.Array, points: jax.Array, weights: jax.Array) 
         x: Test points ``(N, ...)``, images as ``(N, H, W, C)``.
         points: Training points ``(P, ...)``.
         weights: Dual weights ``(P,)``.
+        first: How many of the points form a first group (the fakes), where they are two: precision gains from it.
 
     Returns:
         Scores ``(N,)``.
     """
-    return _by_rows(lambda tile: kernel(tile, points) @ weights, x, _rows(kernel, x, len(points)))
+    found = engine(kernel, x)
+    return sum(found.scores(x, *group) for group in _groups(found, points, weights, first))
 
 
 def scores_and_gradient(
-    kernel: Kernel, x: jax.Array, points: jax.Array, weights: jax.Array
+    kernel: Kernel, x: jax.Array, points: jax.Array, weights: jax.Array, first: int | None = None
 ) -> tuple[jax.Array, jax.Array]:
     """``s(x)`` and ``ds(x_i)/dx_i``; arguments as for ``scores``, the gradient in the shape of ``x``."""
-
-    def one_tile(tile: jax.Array) -> tuple[jax.Array, jax.Array]:
-        values, pullback = jax.vjp(lambda t: kernel(t, points) @ weights, tile)
-        return values, pullback(jnp.ones_like(values))[0]
-
-    return _by_rows(one_tile, x, _rows(kernel, x, len(points)))
+    found = engine(kernel, x)
+    parts = [found.scores_and_gradient(x, *group) for group in _groups(found, points, weights, first)]
+    return sum(value for value, _ in parts), sum(gradient for _, gradient in parts)
 
 
 def gram(kernel: Kernel, points: jax.Array) -> jax.Array:
-    """The symmetric Gram matrix ``(P, P)`` of the training points ``(P, ...)``."""
-    matrix = _by_rows(lambda tile: kernel(tile, points), points, _rows(kernel, points, len(points)))
-    return (matrix + matrix.T) / 2
+    """The symmetric Gram matrix ``(P, P)`` of the training points ``(P, ...)``, each pair of blocks computed once."""
+    found = engine(kernel, points)
+    count, rows = tiles.even(len(points), _GRAM_ROWS)
+    if count == 1:
+        matrix = found.gram(points, points)
+        return (matrix + matrix.T) / 2
+    blocks = tiles.split(points, count, rows)
+    pairs = jnp.array([(i, j) for i in range(count) for j in range(i, count)])
+
+    def place(matrix: jax.Array, pair: jax.Array) -> tuple[jax.Array, None]:
+        i, j = pair
+        block = found.gram(blocks[i], blocks[j])
+        block = jnp.where(i == j, (block + block.T) / 2, block) if rows > 1 else block
+        matrix = jax.lax.dynamic_update_slice(matrix, block, (i * rows, j * rows))
+        return jax.lax.dynamic_update_slice(matrix, block.T, (j * rows, i * rows)), None
+
+    matrix = jnp.zeros((count * rows, count * rows), points.dtype)
+    return jax.lax.scan(place, matrix, pairs)[0][: len(points), : len(points)]
 
 
-def _rows(kernel: Kernel, x: jax.Array, count: int) -> int:
-    """Rows of one tile against ``count`` points within the budget."""
-    shape = (x.shape[-1], *x.shape[1:-1])  # the kernel speaks of (C, H, W)
-    bytes_per_row = count * kernel.floats_per_pair(shape) * x.dtype.itemsize
-    return max(1, BUDGET // bytes_per_row)
+@dataclass(frozen=True)
+class Differentiated(Products):
+    """Any kernel, called on tiles of rows and differentiated by JAX.
+
+    The gradient of s(x_i) depends on x_i alone: one pullback of the sum gives every sample's, together with the values.
+
+    Attributes:
+        kernel: The kernel.
+    """
+
+    kernel: Kernel
+    name: ClassVar[str] = "differentiated by JAX"
+
+    def gram(self, x: jax.Array, y: jax.Array) -> jax.Array:
+        return tiles.by_rows(lambda tile: self.kernel(tile, y), x, self._rows(x, len(y)))
+
+    def scores(self, x: jax.Array, points: jax.Array, weights: jax.Array) -> jax.Array:
+        return tiles.by_rows(lambda tile: self.kernel(tile, points) @ weights, x, self._rows(x, len(points)))
+
+    def scores_and_gradient(self, x: jax.Array, points: jax.Array, weights: jax.Array) -> tuple[jax.Array, jax.Array]:
+        def one_tile(tile: jax.Array) -> tuple[jax.Array, jax.Array]:
+            values, pullback = jax.vjp(lambda t: self.kernel(t, points) @ weights, tile)
+            return values, pullback(jnp.ones_like(values))[0]
+
+        return tiles.by_rows(one_tile, x, self._rows(x, len(points)))
+
+    def _rows(self, x: jax.Array, count: int) -> int:
+        """Rows of one tile against ``count`` points within the budget."""
+        shape = (x.shape[-1], *x.shape[1:-1])  # the kernel speaks of (C, H, W)
+        return max(1, tiles.GIVEN_BUDGET // (count * self.kernel.floats_per_pair(shape) * x.dtype.itemsize))
 
 
-def _by_rows(function: Callable, x: jax.Array, rows: int) -> jax.Array | tuple[jax.Array, ...]:
-    """Applies ``function`` to tiles of at most ``rows`` rows of ``x`` and joins the results."""
-    count = len(x)
-    if count <= rows:
-        return function(x)
-    tiles = math.ceil(count / rows)
-    rows = math.ceil(count / tiles)
-    # Filled up with copies of the first row, never with zeros, where a kernel may have no derivative.
-    filled = jnp.concatenate([x, jnp.broadcast_to(x[:1], (tiles * rows - count, *x.shape[1:]))])
-    results = jax.lax.map(function, filled.reshape(tiles, rows, *x.shape[1:]))
-    return jax.tree.map(lambda r: r.reshape(tiles * rows, *r.shape[2:])[:count], results)
+def _groups(
+    found: Products, points: jax.Array, weights: jax.Array, first: int | None
+) -> list[tuple[jax.Array, jax.Array]]:
+    if not found.centred or not first or first == len(points):
+        return [(points, weights)]
+    return [(points[:first], weights[:first]), (points[first:], weights[first:])]

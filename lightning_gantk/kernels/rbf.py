@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from lightning_gantk.errors import ConfigError
-from lightning_gantk.kernels.base import Kernel
+from lightning_gantk.kernels.base import Kernel, Products
+from lightning_gantk.kernels.vectors import VectorProducts
 
 _FEW = 16  # up to as many dimensions the differences are taken one by one: exact, and as cheap as a matrix product
 
@@ -29,6 +30,14 @@ class RBF(Kernel):
     def __call__(self, x: jax.Array, y: jax.Array) -> jax.Array:
         x, y = x.reshape(len(x), -1), y.reshape(len(y), -1)
         return jnp.exp(-self.gamma / x.shape[1] * squared_distances(x, y))
+
+    def products(self, shape: tuple[int, ...], dtype: str) -> Products:
+        return VectorProducts(lambda q: (), self._of_distance, kinked=False)
+
+    def _of_distance(
+        self, v: jax.Array, difference: object, x: object, p: object, *, paired: bool = False
+    ) -> jax.Array:
+        return jnp.exp(-self.gamma * v)
 
     def __repr__(self) -> str:
         return f"RBF(gamma={self.gamma})"

@@ -1,0 +1,226 @@
+"""Products on the CPU through the native kernels; arguments and results as in ``vectors`` and ``images``."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lightning_gantk.kernels import tiles, vectors
+from lightning_gantk.kernels.base import Products
+from lightning_gantk.kernels.programs import Program, flatten_tape, program
+from lightning_gantk.kernels.recursions import Recursion
+
+Array = jax.Array
+LANES = 16
+_PARTS = 8  # pieces of work per call, at least; several per core, so that all end together
+_ROWS = 512  # test points of a tile: enough for matrix products at full speed
+_WIDE = 16  # blocks of lanes that vectors are worked on in: 256 test points
+
+
+def _call(name: str, results: tuple, *arguments: Array, **attributes: Any) -> tuple[Array, ...]:
+    return jax.ffi.ffi_call(f"lightning_gantk_{name}", results)(*arguments, **attributes)
+
+
+def _shape(*shape: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+
+@dataclass(frozen=True)
+class NativeSampleProducts(Products):
+    """Kernels of samples whose coordinates are compared one by one: images, and vectors of few dimensions.
+
+    Attributes:
+        recursion: The kernel.
+    """
+
+    recursion: Recursion
+    name: ClassVar[str] = "native recursion, coordinate by coordinate"
+
+    @staticmethod
+    def fits(recursion: Recursion, shape: tuple[int, ...]) -> bool:
+        """Whether the native kernels know all of it; ``shape`` is ``(H, W, channels)`` or ``(d,)``."""
+        return program(recursion, shape[:2] if len(shape) == 3 else None, exact=True, wide=1) is not None
+
+    def gram(self, x: Array, y: Array) -> Array:
+        """The Gram matrix ``(N, M)``."""
+        made, (blocks, tape), (p, p_tape) = self._prepare(x, y)
+        points, count = len(y), blocks.shape[0] * max(made.wide, 1) * LANES
+        out = _call("values_of_samples", _shape(points, count), blocks, tape, p, p_tape, **made.attributes())
+        return out[:, : len(x)].T
+
+    def scores(self, x: Array, points: Array, weights: Array) -> Array:
+        """``s(x) = sum_p k(x, p) w_p``, ``(N,)``."""
+        most = max(1, tiles.array_budget() * 16 // (4 * len(points)))
+        return tiles.by_rows(lambda x: jnp.matmul(self.gram(x, points), weights, precision="highest"), x, most)
+
+    def scores_and_gradient(self, x: Array, points: Array, weights: Array) -> tuple[Array, Array]:
+        """Scores and ``ds(x_i)/dx_i`` in the shape of x."""
+        made, (blocks, tape), (p, p_tape) = self._prepare(x, points)
+        parts = min(len(points), max(1, -(-_PARTS // blocks.shape[0])))
+        lanes = max(made.wide, 1) * LANES
+        results = (
+            _shape(parts, blocks.shape[0], lanes),
+            _shape(parts, *blocks.shape),
+            _shape(parts, *tape.shape),
+        )
+        arguments = blocks, tape, p, p_tape, weights
+        found = _call("sums_of_samples", results, *arguments, **made.attributes())
+        values, direct, of_tape = (jnp.sum(part, 0) for part in found)
+        _, pull = jax.vjp(lambda x: self._blocks(x, made)[1], x)
+        gradient = self._unblock(direct, x.shape) + pull(of_tape)[0]
+        return values.reshape(-1)[: len(x)], gradient
+
+    def _prepare(self, x: Array, points: Array) -> tuple[Program, tuple[Array, Array], tuple[Array, Array]]:
+        images = x.ndim == 4
+        wide = 0 if images else max(1, min(_WIDE, -(-len(x) // LANES)))
+        made = program(self.recursion, x.shape[1:3] if images else None, exact=True, wide=wide)
+        pixels, tape = _pixels(points), flatten_tape(self._side(points))
+        p = jnp.moveaxis(pixels.reshape(pixels.shape[0], -1, len(points)), 2, 0)
+        return made, self._blocks(x, made), (p, tape.T)
+
+    def _side(self, x: Array) -> Any:
+        pixels = _pixels(x)
+        return self.recursion.marginals(jnp.mean(pixels * pixels, 0))
+
+    def _blocks(self, x: Array, made: Program) -> tuple[Array, Array]:
+        """Samples ``(B, channels, pixels, lanes)`` and their tape ``(B, units, lanes)``, filled up to whole blocks."""
+        lanes = max(made.wide, 1) * LANES
+        x = tiles.fill(x, -(-len(x) // lanes) * lanes)
+        pixels = _pixels(x)
+        return _to_blocks(pixels.reshape(pixels.shape[0], -1, len(x)), lanes), _to_blocks(
+            flatten_tape(self._side(x)), lanes
+        )
+
+    @staticmethod
+    def _unblock(blocks: Array, shape: tuple[int, ...]) -> Array:
+        """``(B, channels, pixels, lanes)`` back to samples of ``shape``."""
+        samples = jnp.moveaxis(blocks, 3, 1)  # (B, lanes, channels, pixels)
+        samples = samples.reshape(-1, *samples.shape[2:])[: shape[0]]
+        return jnp.swapaxes(samples, 1, 2).reshape(shape)
+
+
+@dataclass(frozen=True)
+class NativeVectorProducts(Products):
+    """Kernels of vectors by matrix products; ``vectors`` says how.
+
+    Attributes:
+        recursion: The kernel.
+        kinked: Whether it has a cusp at equal samples, so that near pairs need exact differences.
+    """
+
+    recursion: Recursion
+    kinked: bool
+    name: ClassVar[str] = "native recursion, by inner products"
+    centred: ClassVar[bool] = True
+
+    @staticmethod
+    def fits(recursion: Recursion) -> bool:
+        """Whether the native kernels know all of it."""
+        return program(recursion, None, exact=False, wide=1) is not None
+
+    def gram(self, x: Array, y: Array) -> Array:
+        """The Gram matrix ``(N, M)``."""
+        x, y = vectors.flat(x), vectors.flat(y)
+        centre = vectors.centre_of(y)
+        rows, columns = _tile(x, y)
+
+        def against(x: Array) -> Array:
+            return tiles.by_rows(lambda y: self._values(x, y, centre), y, columns).T
+
+        return tiles.by_rows(against, x, rows)
+
+    def scores(self, x: Array, points: Array, weights: Array) -> Array:
+        """``s(x) = sum_p k(x, p) w_p``, ``(N,)``."""
+        x, points = vectors.flat(x), vectors.flat(points)
+        centre = vectors.centre_of(points)
+        rows, columns = _tile(x, points)
+        count, each = tiles.even(len(points), columns)
+        parts = tiles.split(points, count, each), tiles.split_weights(weights, count, each)
+
+        def of(x: Array) -> Array:
+            return tiles.accumulate(lambda part: part[1] @ self._values(x, part[0], centre), parts)
+
+        return tiles.by_rows(of, x, rows)
+
+    def scores_and_gradient(self, x: Array, points: Array, weights: Array) -> tuple[Array, Array]:
+        """Scores and ``ds(x_i)/dx_i`` in the shape of x."""
+        flat, points = vectors.flat(x), vectors.flat(points)
+        centre = vectors.centre_of(points)
+        rows, columns = _tile(flat, points)
+        count, each = tiles.even(len(points), columns)
+        parts = tiles.split(points, count, each), tiles.split_weights(weights, count, each)
+
+        def of(x: Array) -> tuple[Array, Array]:
+            made = self._program(x)
+            tape, pull = jax.vjp(lambda x: self._x_tape(x, made), x)
+            sums = tiles.accumulate(lambda part: self._sums(x, tape, made, *part, centre), parts)
+            values, gradient, of_tape = sums
+            return values, (2 / x.shape[1]) * gradient + pull(of_tape)[0]
+
+        values, gradient = tiles.by_rows(of, flat, rows)
+        return values, gradient.reshape(x.shape)
+
+    def _program(self, x: Array) -> Program:
+        return program(self.recursion, None, exact=False, wide=max(1, min(_WIDE, -(-len(x) // LANES))))
+
+    def _filled(self, x: Array, made: Program) -> Array:
+        lanes = made.wide * LANES
+        return tiles.fill(x, -(-len(x) // lanes) * lanes)
+
+    def _x_tape(self, x: Array, made: Program) -> Array:
+        x = self._filled(x, made)
+        return _to_blocks(flatten_tape(self.recursion.marginals(vectors.mean_square(x))), made.wide * LANES)
+
+    def _inner(
+        self, x: Array, x_tape: Array, p: Array, made: Program, centre: Array
+    ) -> tuple[tuple[Array, ...], dict[str, Any]]:
+        """Arguments and attributes of the native calls for one tile."""
+        x = self._filled(x, made)
+        centred_x, centred_p = x - centre, p - centre
+        inner = jnp.matmul(centred_p, centred_x.T, precision="highest")
+        q_x, q_p, small_x, small_p = map(vectors.mean_square, (x, p, centred_x, centred_p))
+        p_tape = flatten_tape(self.recursion.marginals(q_p)).T
+        near = np.float32(vectors.NEAR["float32"] if self.kinked else 0)
+        return (inner, small_x, small_p, x, p, q_x, q_p, x_tape, p_tape), {"near": near, **made.attributes()}
+
+    def _values(self, x: Array, p: Array, centre: Array) -> Array:
+        made = self._program(x)
+        arguments, attributes = self._inner(x, self._x_tape(x, made), p, made, centre)
+        return _call("values_of_inner", _shape(*arguments[0].shape), *arguments, **attributes)[:, : len(x)]
+
+    def _sums(
+        self, x: Array, x_tape: Array, made: Program, p: Array, w: Array, centre: Array
+    ) -> tuple[Array, Array, Array]:
+        """Of one tile: scores (R,), ``sum_p w F_v (x - p)`` (R, d) and the adjoint of x's tape."""
+        arguments, attributes = self._inner(x, x_tape, p, made, centre)
+        shape, n = arguments[0].shape, len(x)
+        parts = min(len(p), max(1, -(-_PARTS // x_tape.shape[0])))
+        results = (
+            _shape(parts, shape[1]),
+            _shape(*shape),
+            _shape(shape[1], x.shape[1]),
+            _shape(parts, *x_tape.shape),
+        )
+        values, a, near, of_tape = _call("sums_of_inner", results, *arguments, w, **attributes)
+        a = a[:, :n]
+        moved = jnp.matmul(a.T, p - centre, precision="highest")
+        gradient = near[:n] + jnp.sum(a, 0)[:, None] * (x - centre) - moved
+        return jnp.sum(values, 0)[:n], gradient, jnp.sum(of_tape, 0)
+
+
+def _pixels(x: Array) -> Array:
+    """Images as ``(channels, H, W, N)``, vectors as ``(d, N)``."""
+    return jnp.moveaxis(x, (0, 3), (3, 0)) if x.ndim == 4 else x.T
+
+
+def _to_blocks(array: Array, lanes: int) -> Array:
+    """``(..., N)`` as ``(B, ..., lanes)``."""
+    return jnp.moveaxis(array.reshape(*array.shape[:-1], -1, lanes), -2, 0)
+
+
+def _tile(x: Array, points: Array) -> tuple[int, int]:
+    """Most test and training points of a tile: inner products of 4 MiB, read once by each core."""
+    rows = min(len(x), _ROWS)
+    return rows, max(1, min(len(points), 2 * tiles.array_budget() // (4 * rows)))
