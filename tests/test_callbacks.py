@@ -127,7 +127,7 @@ def test_best_checkpoint_has_the_lowest_fid_and_says_it_in_its_name(tmp_path):
     logged = trainer.logger.of("val/fid")
     step = min(logged, key=logged.get)
     (path,) = (tmp_path / "checkpoints").iterdir()
-    assert path.name == f"best-step{step:06d}-fid{logged[step]:.2f}.ckpt"
+    assert path.name == f"best-step{step:06d}-fid{logged[step]:.4g}.ckpt"
     assert best.best_model_path == str(path)
     assert torch.load(path, weights_only=True)["global_step"] == step
 

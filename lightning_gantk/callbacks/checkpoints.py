@@ -68,7 +68,7 @@ class BestCheckpoint(ModelCheckpoint):
     def __init__(self, keep: int = 1, monitor: str = "val/fid", mode: str = "min"):
         name = monitor.rpartition("/")[-1]
         super().__init__(
-            filename=f"best-step{{step:06d}}-{name}{{{monitor}:.2f}}",
+            filename=f"best-step{{step:06d}}-{name}{{{monitor}:.4g}}",
             monitor=monitor,
             mode=mode,
             save_top_k=keep,
