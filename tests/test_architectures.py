@@ -78,7 +78,7 @@ def test_empirical_ntk_of_the_finite_network_tends_to_the_kernel(case):
     x, y = torch.randn(3, *shape), torch.randn(4, *shape)
     axes = (0, 2, 3, 1) if len(shape) == 3 else (0, 1)
     kernel = np.asarray(architecture.kernel("ntk")(*(jnp.array(z.permute(axes).numpy()) for z in (x, y))))
-    narrow, growth, draws = (12, 8, 32) if len(shape) == 3 else (64, 16, 16)
+    narrow, growth, draws = (12, 8, 32) if isinstance(architecture, DCGAN) else (64, 16, 16)
 
     def error(width):
         """Root mean square over draws of the relative error."""
