@@ -1,0 +1,74 @@
+"""One table: ``python -m benchmarks [--quick] [--growth FILE.png] [--rows NAME ...] [--json FILE]``."""
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import jax
+import torch
+
+from benchmarks import rows
+from benchmarks.growth import plot
+
+
+def _jobs(*, quick: bool) -> dict[str, list[Callable[[], Iterator[rows.Row]]]]:
+    """The rows by name; the quick ones only show that everything runs."""
+    repeats = 1 if quick else 9
+    sizes = (16,) if quick else (128, 1024, 2048, 8192, 16384)
+    images = ((8, 8, 1),) if quick else ((128, 32, 1), (128, 32, 3), (64, 64, 3))
+    small, middle = (16, 16) if quick else (512, 1024)
+    memory = [("mlp", 64, True)] if quick else [("mlp", 8192, False), ("mlp", 1024, True), ("dcgan", 128, True)]
+    return {
+        "ipm": [lambda n=n: rows.ipm_mlp(n, repeats if n < 8192 else 1) for n in sizes],
+        "dcgan": [
+            *(lambda i=i: rows.ipm_dcgan(*i, repeats) for i in images),
+            *([] if quick else [lambda: rows.ipm_dcgan(1024, 32, 1, 2, baseline=False)]),
+        ],
+        "lsgan-weights": [lambda: rows.lsgan_weights(middle, repeats)],
+        "lsgan": [lambda: rows.lsgan_step(middle, repeats)],
+        "vanilla": [lambda: rows.vanilla_fit(small, repeats)],
+        "finite": [lambda: rows.finite(16 if quick else 256, repeats)],
+        "bridge": [lambda: rows.bridge_share(small, repeats)],
+        "memory": [lambda: rows.memory(memory)],
+    }
+
+
+def main(arguments: list[str] | None = None) -> list[rows.Row]:
+    """Runs the rows and prints them as they come; the rows."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, one repeat: shows that every row runs")
+    parser.add_argument("--rows", nargs="+", help="only these groups of rows")
+    parser.add_argument("--growth", type=Path, help="plot time against n here instead (needs matplotlib)")
+    parser.add_argument("--json", type=Path, help="write the rows here too")
+    options = parser.parse_args(arguments)
+    device = jax.devices()[0]
+    print(
+        f"# {device.platform} ({device.device_kind}), {os.cpu_count()} CPU cores, Python {platform.python_version()},"
+    )
+    print(f"# jax {jax.__version__}, torch {torch.__version__}; medians of paired ratios, warm-up excluded\n")
+    if options.growth:
+        plot(options.growth, quick=options.quick)
+        return []
+    jobs = _jobs(quick=options.quick)
+    unknown = set(options.rows or ()) - set(jobs)
+    if unknown:
+        parser.error(f"unknown rows {', '.join(sorted(unknown))}; allowed are {', '.join(jobs)}")
+    print("| work | baseline | ours | faster | |\n| --- | --- | --- | --- | --- |")
+    found = []
+    for name in options.rows or jobs:
+        for job in jobs[name]:
+            for row in job():
+                print(f"| {row.work} | {row.baseline} | {row.ours} | {row.ratio} | {row.note} |", flush=True)
+                found.append(row)
+    if options.json:
+        options.json.write_text(json.dumps([asdict(row) for row in found], indent=2))
+    return found
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,80 @@
+"""Inputs of the rows, and our side of each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import torch
+
+from lightning_gantk.architectures import Architecture
+from lightning_gantk.discriminators import FiniteDiscriminator, NTKDiscriminator
+from lightning_gantk.kernels import products
+from lightning_gantk.kernels.architecture import ArchitectureKernel
+from lightning_gantk.losses import AdversarialLoss
+
+Array = jax.Array
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Fakes x, training points (fakes and then reals) and the IPM's weights.
+
+    Attributes:
+        x: ``(n, H, W, C)``.
+        points: ``(2 n, H, W, C)``.
+        weights: ``(2 n,)``.
+    """
+
+    x: Array
+    points: Array
+    weights: Array
+
+
+def batch(n: int, size: int = 32, channels: int = 1) -> Batch:
+    """Gaussian images: distances as far apart as they get, and every fake against itself."""
+    keys = jax.random.split(jax.random.key(0))
+    x = jax.random.normal(keys[0], (n, size, size, channels))
+    points = jnp.concatenate([x, jax.random.normal(keys[1], x.shape) + 0.3])
+    return Batch(x, points, jnp.concatenate([jnp.full(n, 1 / n), jnp.full(n, -1 / n)]))
+
+
+def ipm(architecture: Architecture, given: Batch) -> Callable[[], tuple[Array, Array]]:
+    """Scores and gradient at the fakes."""
+    kernel, n = ArchitectureKernel(architecture), len(given.x)
+    run = jax.jit(lambda x, p, w: products.scores_and_gradient(kernel, x, p, w, n))
+    return lambda: jax.block_until_ready(run(given.x, given.points, given.weights))
+
+
+def tensors(given: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """(real, fake) in torch, on the GPU where there is one."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    points = torch.from_dlpack(given.points.block_until_ready()).permute(0, 3, 1, 2).to(device)
+    return points[len(given.x) :], points[: len(given.x)]
+
+
+def step(discriminator: FiniteDiscriminator | NTKDiscriminator, given: Batch) -> Callable[[], torch.Tensor]:
+    """What a training step asks of a discriminator: fit, scores of the fakes, gradient in the fakes."""
+    real, fake = tensors(given)
+
+    def run() -> torch.Tensor:
+        discriminator.fit(real, fake)
+        x = fake.detach().requires_grad_()
+        discriminator.loss.generator(discriminator(x)).backward()
+        if x.is_cuda:
+            torch.cuda.synchronize()
+        return x.grad
+
+    return run
+
+
+def infinite(
+    architecture: Architecture, loss: AdversarialLoss, given: Batch, time: float = 1.0
+) -> Callable[[], torch.Tensor]:
+    """``step`` of the infinite-width discriminator."""
+    return step(NTKDiscriminator(architecture, loss, time=time), given)
+
+
+def finite(architecture: Architecture, loss: AdversarialLoss, width: int, given: Batch) -> Callable[[], torch.Tensor]:
+    """``step`` of the finite one, with one optimizer step."""
+    return step(FiniteDiscriminator(architecture, loss, width=width), given)

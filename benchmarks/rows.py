@@ -1,0 +1,192 @@
+"""The rows of the table: each a piece of work, ours and a baseline in the same run."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+
+from benchmarks import baselines, problems
+from benchmarks.memory import peak
+from benchmarks.timing import Comparison, compare, median
+from lightning_gantk import bridge
+from lightning_gantk.architectures import DCGAN, MLP
+from lightning_gantk.discriminators import NTKDiscriminator
+from lightning_gantk.kernels import products
+from lightning_gantk.kernels.architecture import ArchitectureKernel
+from lightning_gantk.kernels.dynamics import Dynamics, default_rtol
+from lightning_gantk.kernels.engine import Engine
+from lightning_gantk.losses import IPM, LSGAN, Vanilla
+
+RELU_MLP, RELU_DCGAN = MLP(hidden_layers=3, b_std=1.0), DCGAN(blocks=3)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line: the work, the baseline, how many times faster ours is, and what else there is to say."""
+
+    work: str
+    baseline: str
+    ours: str
+    ratio: str
+    note: str = ""
+
+
+def timed(work: str, baseline: str, found: Comparison, note: str = "") -> Row:
+    """A row of two timings."""
+    return Row(work, baseline, f"{found.ours * 1e3:.1f} ms", f"{found.ratio:.2f}x", note)
+
+
+def ipm_mlp(n: int, repeats: int) -> Iterator[Row]:
+    """IPM scores and gradient of the MLP, against neural-tangents and against the matrix products."""
+    given = problems.batch(n)
+    ours = problems.ipm(RELU_MLP, given)
+    floor_function = jax.jit(baselines.matrix_products)
+    floor = compare(ours, lambda: floor_function(given.x, given.points).block_until_ready(), repeats=repeats)
+    work = f"IPM scores + gradient, MLP 3 ReLU, 32x32x1, n=m={n}"
+    if n <= 2048:
+        whole = baselines.ipm(RELU_MLP)
+        found = compare(
+            ours,
+            lambda: jax.block_until_ready(whole(given.x, given.points, given.weights)),
+            repeats=max(3, repeats // 2),
+        )
+        yield timed(work, "neural-tangents", found)
+    yield timed(work, "two matrix products", floor, f"{1 / floor.ratio:.2f} times the products")
+
+
+def ipm_dcgan(n: int, size: int, channels: int, repeats: int, *, baseline: bool = True) -> Iterator[Row]:
+    """IPM scores and gradient of the DCGAN."""
+    given = problems.batch(n, size, channels)
+    ours = problems.ipm(RELU_DCGAN, given)
+    work = f"IPM scores + gradient, DCGAN 3 blocks, {size}x{size}x{channels}, n=m={n}"
+    pairs = 2 * n * n
+    if not baseline:
+        seconds = median(ours, repeats=repeats)
+        yield Row(work, "-", f"{seconds * 1e3:.1f} ms", "", f"{seconds / pairs * 1e6:.2f} us a pair")
+        return
+    whole = baselines.ipm(RELU_DCGAN)
+    found = compare(
+        ours, lambda: jax.block_until_ready(whole(given.x, given.points, given.weights)), repeats=max(2, repeats // 3)
+    )
+    note = f"{found.ours / pairs * 1e6:.2f} us a pair, {found.baseline / pairs * 1e6:.1f} before"
+    yield timed(work, "neural-tangents", found, note)
+
+
+def lsgan_weights(n: int, repeats: int) -> Iterator[Row]:
+    """LSGAN's dual weights from a given Gram matrix; errors against a float64 eigendecomposition of it."""
+    given = problems.batch(n)
+    matrix = jax.jit(lambda p: products.gram(ArchitectureKernel(RELU_MLP), p))(given.points)
+    mass = jnp.full(2 * n, 1 / n)
+    exact = np.linalg.eigh(np.asarray(matrix, np.float64))
+    for duration in (1.0, 1000.0):
+        engine = Engine(ArchitectureKernel(RELU_MLP), Dynamics(LSGAN(), duration, default_rtol("float32")), "float32")
+        by_eigh = jax.jit(lambda m, t=duration: baselines.eigh_weights(m, t))
+
+        def ours(engine: Engine = engine) -> jax.Array:
+            return engine.kept_weights(matrix, mass, n)[0].block_until_ready()
+
+        found = compare(ours, lambda f=by_eigh: f(matrix).block_until_ready(), repeats=repeats)
+        truth = _exact_weights(*exact, duration)
+        errors = [np.linalg.norm(w - truth) / np.linalg.norm(truth) for w in (ours(), by_eigh(matrix))]
+        note = f"relative error {errors[0]:.1e}, eigh {errors[1]:.1e}"
+        yield timed(f"LSGAN dual weights from a Gram matrix, n=m={n}, t={duration:g}", "eigh", found, note)
+
+
+def lsgan_step(n: int, repeats: int) -> Iterator[Row]:
+    """LSGAN fit, scores and gradient."""
+    given = problems.batch(n)
+    ours = problems.infinite(RELU_MLP, LSGAN(), given)
+    whole = baselines.lsgan_step(RELU_MLP, 1.0)
+    found = compare(ours, lambda: jax.block_until_ready(whole(given.x, given.points)), repeats=max(3, repeats // 3))
+    yield timed(f"LSGAN fit + scores + gradient, MLP, n=m={n}, t=1", "neural-tangents gradient_descent_mse", found)
+
+
+def vanilla_fit(n: int, repeats: int) -> Iterator[Row]:
+    """Vanilla fit; errors against a tight solve in float64."""
+    given = problems.batch(n)
+    real, fake = problems.tensors(given)
+    discriminator = NTKDiscriminator(RELU_MLP, Vanilla(), time=1.0)
+    by_nt = baselines.ode_fit(Vanilla(), RELU_MLP, 1.0)
+    found = compare(
+        lambda: discriminator.fit(real, fake),
+        lambda: by_nt(given.points).block_until_ready(),
+        repeats=max(3, repeats // 3),
+    )
+    reference = NTKDiscriminator(RELU_MLP, Vanilla(), time=1.0, dtype="float64", rtol=1e-10)
+    reference.fit(real.double(), fake.double())
+    truth = torch.cat([reference(fake.double()), reference(real.double())]).cpu().numpy()
+    outputs = torch.cat([discriminator(fake), discriminator(real)]).cpu().numpy(), np.asarray(by_nt(given.points))
+    errors = [np.linalg.norm(o - truth) / np.linalg.norm(truth) for o in outputs]
+    note = f"relative error of scores {errors[0]:.1e}, neural-tangents {errors[1]:.1e}"
+    yield timed(f"vanilla fit, MLP, n=m={n}, t=1", "neural-tangents gradient_descent", found, note)
+
+
+def finite(n: int, repeats: int) -> Iterator[Row]:
+    """The infinite discriminator's step against the finite one's, one optimizer step each."""
+    given = problems.batch(n)
+    for name, architecture, loss in (
+        ("MLP", RELU_MLP, IPM()),
+        ("MLP", RELU_MLP, LSGAN()),
+        ("MLP", RELU_MLP, Vanilla()),
+        ("DCGAN", RELU_DCGAN, IPM()),
+    ):
+        infinite = problems.infinite(architecture, loss, given)
+        for width in (128, 512):
+            step = problems.finite(architecture, loss, width, given)
+            found = compare(infinite, step, repeats=max(2, repeats // 3))
+            label = f"{type(loss).__name__} step (fit, scores, gradient), {name}, n=m={n}"
+            yield timed(label, f"finite network of width {width}", found)
+
+
+def bridge_share(n: int, repeats: int) -> Iterator[Row]:
+    """The share of a step spent in crossings between torch and JAX, and the copies that they made."""
+    given = problems.batch(n)
+    run = problems.infinite(RELU_MLP, IPM(), given)
+    run()
+    spent, before, shares = [0.0], bridge.copies(), []
+    originals = bridge.to_jax, bridge.to_torch
+
+    def clocked(function: object) -> object:
+        def call(value: object) -> object:
+            if isinstance(value, jax.Array):
+                value.block_until_ready()  # the work itself is no part of the crossing
+            start = time.perf_counter()
+            result = function(value)
+            spent[0] += time.perf_counter() - start
+            return result
+
+        return call
+
+    bridge.to_jax, bridge.to_torch = map(clocked, originals)
+    try:
+        for _ in range(repeats):
+            spent[0], start = 0.0, time.perf_counter()
+            run()
+            shares.append(spent[0] / (time.perf_counter() - start))
+    finally:
+        bridge.to_jax, bridge.to_torch = originals
+    share = float(np.median(shares))
+    work = f"bridge, share of a step (fit, scores, gradient), IPM, MLP, n=m={n}"
+    yield Row(work, "whole step", f"{share:.3%}", "", f"{bridge.copies() - before} tensors copied")
+
+
+def memory(jobs: list[tuple[str, int, bool]]) -> Iterator[Row]:
+    """Peak memory over the inputs, in fresh processes."""
+    for architecture, n, with_baseline in jobs:
+        ours = peak("ours", architecture, n)
+        theirs = peak("neural-tangents", architecture, n) if with_baseline else None
+        ratio = f"{theirs / max(ours, 1):.1f}x" if ours is not None and theirs is not None else ""
+        note = "" if theirs is None else f"neural-tangents {theirs:.0f} MiB"
+        text = "failed" if ours is None else f"{ours:.0f} MiB"
+        yield Row(f"peak memory over the inputs, IPM, {architecture}, n=m={n}", "neural-tangents", text, ratio, note)
+
+
+def _exact_weights(values: np.ndarray, vectors: np.ndarray, duration: float) -> np.ndarray:
+    values, points = np.maximum(values, 0), len(values)
+    rate = 4 * duration / points
+    phi = np.where(values * rate > 1e-12, -np.expm1(-rate * values) / np.where(values > 0, values, 1), rate)
+    return vectors @ (phi * (vectors.T @ np.asarray(baselines.targets(points), np.float64)))
