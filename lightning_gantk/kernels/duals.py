@@ -183,7 +183,7 @@ class Gelu(_Smooth):
 
     def variance(self, q: Array) -> Array:
         root = jnp.sqrt(1 + 2 * q)
-        return q * (0.25 + (q / ((q + 1) * root) + jnp.arctan2(q, root) / 2) / math.pi)
+        return q * (0.25 + (q / (q + 1) / root + jnp.arctan2(q, root) / 2) / math.pi)
 
     def mean_square_slope(self, q: Array) -> Array:
         root = jnp.sqrt(1 + 2 * q)
@@ -201,11 +201,11 @@ class Gelu(_Smooth):
         arc, k, i2 = math.pi / 2 - angle, 0.5 * (q_x + q_p - v), i * i
         rest = rr * rr - rho  # (1 - q_x q_p) / ((1 + q_x) (1 + q_p))
         kernel = 0.25 * k + (c * c * rr * i + rho * s * root_x * root_p + k * arc) / (2 * math.pi)
-        slope = 0.25 + (arc + c * i * (i2 * rr * rr + rest + 1)) / (2 * math.pi)
-        second = rr * i * (1 + i2 * rr * rr * (1 + 3 * c * c * i2) + (rest + 1) * i2) / (2 * math.pi)
+        slope = 0.25 + (arc + c * i * ((i2 * rr) * rr + rest + 1)) / (2 * math.pi)
+        second = rr * i * (1 + (i2 * rr) * rr * (1 + 3 * c * c * i2) + (rest + 1) * i2) / (2 * math.pi)
         kernel_q = -a * c * c * rr * i * (0.5 * i2 + 1) - 0.5 * c * c * i * r_x * root_p
         kernel_q += q_p * r_p * r_x * (s * (1 - share_x) + 0.5 * share_x * i)
-        mixed = -a * c * i * (0.5 + 1.5 * i2 * i2 * rr * rr + 0.5 * i2 * (rest + 1) + rest) - c * i * share_p * a
+        mixed = -a * c * i * (0.5 + 1.5 * (i2 * rr) ** 2 + 0.5 * i2 * (rest + 1) + rest) - c * i * share_p * a
         turn = 2 * math.pi
         return _from_covariance(v, gap, x, p, kernel, slope, second, kernel_q / turn, mixed / turn)
 
@@ -269,6 +269,16 @@ _R = (
 )
 
 
+_TAYLOR = tuple(2**n * math.factorial(n) ** 2 * (n + 1) / math.factorial(2 * n + 1) / (2 * n + 3) for n in range(11))
+
+
+def _horner(coefficients: tuple[float, ...], x: Array) -> Array:
+    result = jnp.full_like(x, coefficients[-1])
+    for coefficient in reversed(coefficients[:-1]):
+        result = result * x + coefficient
+    return result
+
+
 def _angle(e: Array) -> tuple[Array, Array, Array, Array]:
     """Of the angle t with cos t = 1 - e: t, sin t - t cos t, sin t, 1 / sin t (0 where sin t is 0).
 
@@ -281,10 +291,10 @@ def _angle(e: Array) -> tuple[Array, Array, Array, Array]:
     sine, cosine = square * cosecant, 1 - e
     if e.dtype == jnp.float64:
         angle = 2 * jnp.arctan2(jnp.sqrt(jnp.maximum(e, 0)), jnp.sqrt(jnp.maximum(2 - e, 0)))
-        return angle, sine - angle * cosine, sine, cosecant
-    series = jnp.full_like(folded, _R[-1])
-    for coefficient in reversed(_R[:-1]):
-        series = series * folded + coefficient
+        few = jnp.minimum(folded, 0.05)  # the same R by its power series, right to 1e-17 there
+        near = sine * few * (1 - (1 - few) * _horner(_TAYLOR, few))
+        return angle, jnp.where(e < 0.05, near, sine - angle * cosine), sine, cosecant
+    series = _horner(_R, folded)
     angle = sine * (1 + folded * series)
     lune = sine * folded * (1 - (1 - folded) * series) + math.pi * jnp.maximum(-cosine, 0)
     return jnp.where(cosine < 0, math.pi - angle, angle), lune, sine, cosecant

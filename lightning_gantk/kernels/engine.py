@@ -114,7 +114,7 @@ def _solve(dynamics: Dynamics, matrix: jax.Array, mass: jax.Array, fakes: int) -
     wide = mass.astype("float64")
     is_fake = jnp.arange(len(mass)) < fakes
     found = dynamics.weights_by_products(lambda v: matvec(matrix, v), wide, is_fake, jnp.zeros_like(wide))
-    return found.weights.astype(mass.dtype), found.converged, found.products
+    return found.weights.astype(mass.dtype), found.converged, found.products.astype("int32")
 
 
 def _problem(

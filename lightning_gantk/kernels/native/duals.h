@@ -152,10 +152,10 @@ SIDES gelu_dual(const float*, V v, V gap, X x, P p) {
   V i = t.cosecant, c = 1.0f - e, rr = r_x * r_p, rho = share_x * share_p, a = r_x * r_x;
   V arc = PI / 2 - t.angle, k = 0.5f * (q_x + q_p - v), i2 = i * i, rest = rr * rr - rho;
   V kernel = 0.25f * k + (c * c * rr * i + rho * t.sine * root_x * root_p + k * arc) / turn;
-  V slope = 0.25f + (arc + c * i * (i2 * rr * rr + rest + 1.0f)) / turn;
-  V second = rr * i * (1.0f + i2 * rr * rr * (1.0f + 3.0f * c * c * i2) + (rest + 1.0f) * i2) / turn;
+  V slope = 0.25f + (arc + c * i * ((i2 * rr) * rr + rest + 1.0f)) / turn;
+  V second = rr * i * (1.0f + (i2 * rr) * rr * (1.0f + 3.0f * c * c * i2) + (rest + 1.0f) * i2) / turn;
   V kernel_q = -a * c * c * rr * i * (0.5f * i2 + 1.0f) - 0.5f * c * c * i * r_x * root_p;
   kernel_q += q_p * r_p * r_x * (t.sine * (1.0f - share_x) + 0.5f * share_x * i);
-  V mixed = -a * c * i * (0.5f + 1.5f * i2 * i2 * rr * rr + 0.5f * i2 * (rest + 1.0f) + rest) - c * i * share_p * a;
+  V mixed = -a * c * i * (0.5f + 1.5f * (i2 * rr) * (i2 * rr) + 0.5f * i2 * (rest + 1.0f) + rest) - c * i * share_p * a;
   return from_covariance(v, gap, x, p, kernel, slope, second, kernel_q / turn, mixed / turn);
 }

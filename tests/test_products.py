@@ -1,0 +1,147 @@
+"""Tiled products: accuracy in float32 where it is hard, which engine ran, tiles, symmetry."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+
+from lightning_gantk.architectures import DCGAN, MLP
+from lightning_gantk.discriminators import NTKDiscriminator
+from lightning_gantk.kernels import RBF, native, products, tiles
+from lightning_gantk.kernels.architecture import ArchitectureKernel
+from lightning_gantk.kernels.base import FunctionKernel
+from lightning_gantk.losses import IPM
+
+ENGINES = ["jax", *(["native"] if native.available() else [])]
+SHAPES = {"mlp-vectors": (MLP(3), (40,)), "mlp-plane": (MLP(3), (2,)), "dcgan": (DCGAN(2), (6, 6, 1))}
+SCORES, GRADIENT = 1e-5, 1e-3  # asked of float32, relative to the float64 result
+
+
+def _samples(shape, n=5, seed=0):
+    return np.random.default_rng(seed).standard_normal((n, *shape)).astype(np.float32)
+
+
+def _run(kernel, x, points, weights, first=None):
+    run = jax.jit(lambda x, p, w: products.scores_and_gradient(kernel, x, p, w, first))
+    return [np.asarray(a) for a in run(*map(jnp.asarray, (x, points, weights)))]
+
+
+def _check(architecture, engine, x, points, first=None):
+    weights = np.random.default_rng(7).uniform(0.5, 1, len(points)).astype(np.float32)
+    with jax.enable_x64(True):
+        wide = (np.asarray(a, np.float64) for a in (x, points, weights))
+        scores, gradient = _run(ArchitectureKernel(architecture, engine="jax"), *wide, first)
+    found = _run(ArchitectureKernel(architecture, engine=engine), x, points, weights, first)
+    assert np.isfinite(found[1]).all()
+    assert np.linalg.norm(found[0] - scores) <= SCORES * np.linalg.norm(scores)
+    assert np.linalg.norm(found[1] - gradient) <= GRADIENT * np.linalg.norm(gradient)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("distance", [0, 1e-6, 1e-4, 1e-2])
+@pytest.mark.parametrize("case", SHAPES)
+def test_near_and_coincident_samples_keep_their_gradient(case, distance, engine):
+    architecture, shape = SHAPES[case]
+    x = _samples(shape)
+    points = np.concatenate([x + distance * _samples(shape, seed=1), _samples(shape, 2, seed=2)])
+    _check(architecture, engine, x, points, first=5)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("scale", [1e-8, 1e8])
+@pytest.mark.parametrize("case", SHAPES)
+def test_tiny_and_huge_samples_keep_their_gradient(case, scale, engine):
+    architecture, shape = SHAPES[case]
+    _check(architecture, engine, scale * _samples(shape), scale * _samples(shape, 7, seed=1))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("case", SHAPES)
+def test_cluster_far_from_the_origin_keeps_its_gradient(case, engine):
+    architecture, shape = SHAPES[case]
+    x = 1 + 1e-3 * _samples(shape)
+    _check(architecture, engine, x, np.concatenate([1 + 1e-3 * _samples(shape, seed=1), _samples(shape)]), first=5)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("b_std", [None, 1.0])
+def test_zero_sample_has_a_finite_symmetric_derivative(b_std, engine):
+    x, points = np.zeros((1, 3), np.float32), np.array([[3.0, 0, 4]], np.float32)
+    with jax.enable_x64(True):
+        kernel, unit = ArchitectureKernel(MLP(1, b_std=b_std), engine="jax"), jnp.asarray(points, "float64") / 5
+        plus, minus = (kernel(jnp.asarray(x, "float64") + s * unit, 5 * unit)[0, 0] for s in (1e-4, -1e-4))
+    _, gradient = _run(ArchitectureKernel(MLP(1, b_std=b_std), engine=engine), x, points, np.ones(1, np.float32))
+    # the slope along the point: a central difference, right to its step
+    assert gradient[0] @ points[0] / 5 == pytest.approx(float(plus - minus) / 2e-4, abs=1e-4)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("case", SHAPES)
+def test_diagonal_is_right_to_five_digits(case, engine):
+    architecture, shape = SHAPES[case]
+    x = _samples(shape)
+    diagonal = np.diag(np.asarray(ArchitectureKernel(architecture, engine=engine)(jnp.asarray(x), jnp.asarray(x))))
+    with jax.enable_x64(True):
+        wide = jnp.asarray(x, "float64")
+        exact = np.diag(np.asarray(ArchitectureKernel(architecture, engine="neural-tangents")(wide, wide)))
+    np.testing.assert_allclose(diagonal, exact, rtol=1e-5)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("case", SHAPES)
+def test_tiles_and_ragged_sizes_change_nothing(case, engine, monkeypatch):
+    architecture, shape = SHAPES[case]
+    kernel, x, points = (
+        ArchitectureKernel(architecture, engine=engine),
+        _samples(shape, 37),
+        _samples(shape, 41, seed=1),
+    )
+    weights = np.random.default_rng(2).uniform(0.5, 1, 41).astype(np.float32)
+    whole = _run(kernel, x, points, weights)
+    monkeypatch.setattr(tiles, "_CACHE", {"cpu": 600})
+    monkeypatch.setattr(products, "_GRAM_ROWS", 16)
+    for tiled in (_run(kernel, x, points, weights), _run(kernel, x, points, weights, 13)):
+        for a, b in zip(tiled, whole, strict=True):
+            assert np.linalg.norm(a - b) <= 2e-6 * np.linalg.norm(b)
+    gram, direct = products.gram(kernel, jnp.asarray(points)), kernel(jnp.asarray(points), jnp.asarray(points))
+    np.testing.assert_array_equal(gram, gram.T)
+    np.testing.assert_allclose(gram, direct, rtol=2e-5)
+
+
+def test_engine_is_ours_and_neural_tangents_is_not_asked(monkeypatch):
+    def refuse():
+        raise AssertionError("neural-tangents was asked")
+
+    monkeypatch.setattr("lightning_gantk.kernels.neural_tangents.load", refuse)
+    x = torch.randn(4, 1, 8, 8, requires_grad=True)
+    for architecture in (MLP(2), DCGAN(1)):
+        discriminator = NTKDiscriminator(architecture, IPM())
+        discriminator.fit(torch.randn(4, 1, 8, 8), x.detach())
+        discriminator(x).sum().backward()
+        assert "own recursion" in repr(discriminator)
+
+
+@pytest.mark.skipif(not native.available(), reason="no C++ compiler")
+@pytest.mark.parametrize("case", SHAPES)
+def test_native_engine_runs_by_default_in_float32_on_the_cpu(case):
+    architecture, shape = SHAPES[case]
+    kernel = ArchitectureKernel(architecture)
+    assert "native" in products.engine(kernel, jnp.zeros((1, *shape))).name
+    assert "JAX" in kernel.products(shape, "float64").name
+
+
+def test_kernel_of_ones_own_is_differentiated_by_jax():
+    own = FunctionKernel(lambda x, y: jnp.exp(-0.25 * jnp.sum((x[:, None] - y[None]) ** 2, -1)))
+    x, points, weights = _samples((2,)), _samples((2,), 6, seed=1), np.linspace(-1, 1, 6, dtype=np.float32)
+    for a, b in zip(_run(own, x, points, weights), _run(RBF(gamma=0.5), x, points, weights), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_ragged_batches_compile_nothing_new():
+    discriminator = NTKDiscriminator(MLP(1), IPM())
+    for count in (8, 7, 5):
+        x = torch.randn(count, 3, requires_grad=True)
+        discriminator.fit(torch.randn(count, 3), x.detach())
+        discriminator(x).sum().backward()
+    assert discriminator._engine._fit._cache_size() == discriminator._engine._both._cache_size() == 1
