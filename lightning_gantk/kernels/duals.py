@@ -187,7 +187,7 @@ class Gelu(_Smooth):
 
     def mean_square_slope(self, q: Array) -> Array:
         root = jnp.sqrt(1 + 2 * q)
-        rest = 1 / (1 + 2 * q) + (1 - q) / (1 + q) + 1
+        rest = 1 / (1 + 2 * q) + 2 / (1 + q)
         return 0.25 + (jnp.arctan2(q, root) + q / root * rest) / (2 * math.pi)
 
     def side(self, q: Array) -> Side:
@@ -199,13 +199,13 @@ class Gelu(_Smooth):
         angle, _, s, i = _angle(e)  # i = 1 / s
         c, rr, rho, a = 1 - e, r_x * r_p, share_x * share_p, r_x * r_x
         arc, k, i2 = math.pi / 2 - angle, 0.5 * (q_x + q_p - v), i * i
-        rest = rr * rr - rho  # (1 - q_x q_p) / ((1 + q_x) (1 + q_p))
+        lack = rr * rr + a + share_x * r_p * r_p  # 1 + (1 - q_x q_p) / ((1 + q_x) (1 + q_p))
         kernel = 0.25 * k + (c * c * rr * i + rho * s * root_x * root_p + k * arc) / (2 * math.pi)
-        slope = 0.25 + (arc + c * i * ((i2 * rr) * rr + rest + 1)) / (2 * math.pi)
-        second = rr * i * (1 + (i2 * rr) * rr * (1 + 3 * c * c * i2) + (rest + 1) * i2) / (2 * math.pi)
+        slope = 0.25 + (arc + c * i * ((i2 * rr) * rr + lack)) / (2 * math.pi)
+        second = rr * i * (1 + (i2 * rr) * rr * (1 + 3 * c * c * i2) + lack * i2) / (2 * math.pi)
         kernel_q = -a * c * c * rr * i * (0.5 * i2 + 1) - 0.5 * c * c * i * r_x * root_p
-        kernel_q += q_p * r_p * r_x * (s * (1 - share_x) + 0.5 * share_x * i)
-        mixed = -a * c * i * (0.5 + 1.5 * (i2 * rr) ** 2 + 0.5 * i2 * (rest + 1) + rest) - c * i * share_p * a
+        kernel_q += q_p * r_p * r_x * (s * a + 0.5 * share_x * i)
+        mixed = -a * c * i * (0.5 + 1.5 * (i2 * rr) ** 2 + 0.5 * i2 * lack + lack - 1) - c * i * share_p * a
         turn = 2 * math.pi
         return _from_covariance(v, gap, x, p, kernel, slope, second, kernel_q / turn, mixed / turn)
 
@@ -284,6 +284,7 @@ def _angle(e: Array) -> tuple[Array, Array, Array, Array]:
 
     All to a few units of rounding for every e in [0, 2]: near e = 0, where arccos(1 - e) would have no digits, too.
     """
+    e = jnp.minimum(e, 2)  # more is rounding, where one norm dwarfs the other
     folded = jnp.minimum(e, 2 - e)
     square = folded * (2 - folded)
     some = square > 1e-30

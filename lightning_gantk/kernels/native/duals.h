@@ -55,6 +55,7 @@ struct Angle {
 constexpr float PI = 3.14159265358979f;
 
 static inline Angle angle_of(V e) {
+  e = vmin(e, splat(2.0f));  // more is rounding, where one norm dwarfs the other
   V folded = vmin(e, 2.0f - e), square = folded * (2.0f - folded);
   V cosecant = square > 1e-30f ? rsqrt(vmax(square, splat(1e-30f))) : splat(0.0f);
   V sine = square * cosecant, cosine = 1.0f - e;
@@ -150,12 +151,12 @@ SIDES gelu_dual(const float*, V v, V gap, X x, P p) {
   Angle t = angle_of(e);
   const float turn = 2 * PI;
   V i = t.cosecant, c = 1.0f - e, rr = r_x * r_p, rho = share_x * share_p, a = r_x * r_x;
-  V arc = PI / 2 - t.angle, k = 0.5f * (q_x + q_p - v), i2 = i * i, rest = rr * rr - rho;
+  V arc = PI / 2 - t.angle, k = 0.5f * (q_x + q_p - v), i2 = i * i, lack = rr * rr + a + share_x * r_p * r_p;
   V kernel = 0.25f * k + (c * c * rr * i + rho * t.sine * root_x * root_p + k * arc) / turn;
-  V slope = 0.25f + (arc + c * i * ((i2 * rr) * rr + rest + 1.0f)) / turn;
-  V second = rr * i * (1.0f + (i2 * rr) * rr * (1.0f + 3.0f * c * c * i2) + (rest + 1.0f) * i2) / turn;
+  V slope = 0.25f + (arc + c * i * ((i2 * rr) * rr + lack)) / turn;
+  V second = rr * i * (1.0f + (i2 * rr) * rr * (1.0f + 3.0f * c * c * i2) + lack * i2) / turn;
   V kernel_q = -a * c * c * rr * i * (0.5f * i2 + 1.0f) - 0.5f * c * c * i * r_x * root_p;
-  kernel_q += q_p * r_p * r_x * (t.sine * (1.0f - share_x) + 0.5f * share_x * i);
-  V mixed = -a * c * i * (0.5f + 1.5f * (i2 * rr) * (i2 * rr) + 0.5f * i2 * (rest + 1.0f) + rest) - c * i * share_p * a;
+  kernel_q += q_p * r_p * r_x * (t.sine * a + 0.5f * share_x * i);
+  V mixed = -a * c * i * (0.5f + 1.5f * (i2 * rr) * (i2 * rr) + 0.5f * i2 * lack + lack - 1.0f) - c * i * share_p * a;
   return from_covariance(v, gap, x, p, kernel, slope, second, kernel_q / turn, mixed / turn);
 }
