@@ -31,7 +31,7 @@ def _jobs(*, quick: bool) -> dict[str, list[Callable[[], Iterator[rows.Row]]]]:
         ],
         "lsgan-weights": [lambda: rows.lsgan_weights(middle, repeats)],
         "lsgan": [lambda: rows.lsgan_step(middle, repeats)],
-        "vanilla": [lambda: rows.vanilla_fit(small, repeats)],
+        "vanilla": [lambda: rows.vanilla_fit(small, 3 * repeats)],
         "finite": [lambda: rows.finite(16 if quick else 256, repeats)],
         "bridge": [lambda: rows.bridge_share(small, repeats)],
         "memory": [lambda: rows.memory(memory)],

@@ -9,6 +9,7 @@ import torch
 
 from lightning_gantk.architectures import Architecture
 from lightning_gantk.discriminators import FiniteDiscriminator, NTKDiscriminator
+from lightning_gantk.generators import DCGANGenerator
 from lightning_gantk.kernels import products
 from lightning_gantk.kernels.architecture import ArchitectureKernel
 from lightning_gantk.losses import AdversarialLoss
@@ -64,6 +65,25 @@ def step(discriminator: FiniteDiscriminator | NTKDiscriminator, given: Batch) ->
         if x.is_cuda:
             torch.cuda.synchronize()
         return x.grad
+
+    return run
+
+
+def training_step(architecture: Architecture, loss: AdversarialLoss, given: Batch) -> Callable[[], None]:
+    """A generator's whole step: fakes, fit, scores, gradient, optimizer."""
+    real, _ = tensors(given)
+    generator = DCGANGenerator(out_shape=real.shape[1:]).to(real.device)
+    optimizer = torch.optim.Adam(generator.parameters(), lr=1e-3)
+    discriminator = NTKDiscriminator(architecture, loss)
+
+    def run() -> None:
+        fake = generator(generator.latent(len(real), device=real.device))
+        discriminator.fit(real, fake.detach())
+        optimizer.zero_grad()
+        loss.generator(discriminator(fake)).backward()
+        optimizer.step()
+        if real.is_cuda:
+            torch.cuda.synchronize()
 
     return run
 

@@ -100,7 +100,7 @@ def test_tiles_and_ragged_sizes_change_nothing(case, engine, monkeypatch):
     weights = np.random.default_rng(2).uniform(0.5, 1, 41).astype(np.float32)
     whole = _run(kernel, x, points, weights)
     monkeypatch.setattr(tiles, "_CACHE", {"cpu": 600})
-    monkeypatch.setattr(products, "_GRAM_ROWS", 16)
+    monkeypatch.setattr(type(products.engine(kernel, jnp.asarray(points))), "block", 16)
     for tiled in (_run(kernel, x, points, weights), _run(kernel, x, points, weights, 13)):
         for a, b in zip(tiled, whole, strict=True):
             assert np.linalg.norm(a - b) <= 2e-6 * np.linalg.norm(b)

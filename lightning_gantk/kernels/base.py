@@ -13,14 +13,21 @@ class Products(ABC):
     Attributes:
         name: What it is, in words, for logs.
         centred: Whether its precision gains from groups of points that lie close together being given one by one.
+        block: Rows of the blocks that a symmetric Gram matrix is made of.
     """
 
     name: str
     centred: bool = False
+    block: int = 256
 
     @abstractmethod
     def gram(self, x: "jax.Array", y: "jax.Array") -> "jax.Array":
         """The Gram matrix ``(N, M)`` of samples ``(N, ...)`` and ``(M, ...)``."""
+
+    def symmetric(self, x: "jax.Array") -> "jax.Array":
+        """The Gram matrix ``(N, N)`` of N samples, symmetric to the last bit."""
+        matrix = self.gram(x, x)
+        return (matrix + matrix.T) / 2
 
     @abstractmethod
     def scores(self, x: "jax.Array", points: "jax.Array", weights: "jax.Array") -> "jax.Array":

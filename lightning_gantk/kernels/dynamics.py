@@ -23,6 +23,7 @@ from lightning_gantk.losses import AdversarialLoss
 
 GRAM_BUDGET = 2 * 2**30  # bytes of a Gram matrix that is kept; a larger one is worked out anew for each product
 _EXPLICIT_STEPS = 500  # of the Runge-Kutta solver, before the problem counts as stiff
+_WEIGHTS = 0.1  # tolerance of the weights, over that of the scores, in the Runge-Kutta solver
 _RAMP = 1e-2  # scores over which a jump of a slope is spread where the stabilised solver takes over
 _POWER_STEPS = 20
 _GRID = 4096
@@ -113,6 +114,8 @@ class Dynamics:
         def field(t: jax.Array, u: jax.Array, args: None) -> jax.Array:
             return jnp.where(mass > 0, self.slopes(f_0 + product(mass * u), fake), 0)
 
+        # An error of u reaches the scores times K, while scores are small beside |K| |u|; products are cheap.
+        rtol = max(self.rtol * _WEIGHTS, 10 * float(jnp.finfo(mass.dtype).eps))
         solution = diffrax.diffeqsolve(
             diffrax.ODETerm(field),
             diffrax.Tsit5(),
@@ -121,7 +124,7 @@ class Dynamics:
             dt0=None,
             y0=jnp.zeros_like(mass),
             saveat=diffrax.SaveAt(t1=True),
-            stepsize_controller=diffrax.PIDController(rtol=self.rtol, atol=self.rtol * min(1.0, self.time)),
+            stepsize_controller=diffrax.PIDController(rtol=rtol, atol=rtol * min(1.0, self.time)),
             max_steps=_EXPLICIT_STEPS,
             throw=False,
         )
@@ -187,9 +190,9 @@ def matvec(matrix: jax.Array, vector: jax.Array) -> jax.Array:
     return jnp.sum(matrix.astype(vector.dtype) * vector, 1)  # one pass, without a wide copy of the matrix
 
 
-def keeps_gram(points: jax.Array) -> bool:
-    """Whether the Gram matrix of so many points fits the budget."""
-    return len(points) ** 2 * points.dtype.itemsize <= GRAM_BUDGET
+def keeps_gram(points: int, itemsize: int) -> bool:
+    """Whether the Gram matrix of so many points fits the budget, with entries of so many bytes."""
+    return points**2 * itemsize <= GRAM_BUDGET
 
 
 def default_rtol(dtype: str) -> float:
@@ -199,7 +202,7 @@ def default_rtol(dtype: str) -> float:
 
 def _operator(kernel: Kernel, points: jax.Array) -> Callable[[jax.Array], jax.Array]:
     """``v -> K v``, with K kept where it fits the budget."""
-    if not keeps_gram(points):
+    if not keeps_gram(len(points), points.dtype.itemsize):
         return lambda vector: scores(kernel, points, points, vector)
     matrix = gram(kernel, points)
     return lambda vector: matvec(matrix, vector)

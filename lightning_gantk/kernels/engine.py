@@ -60,7 +60,7 @@ class Engine:
     def fit(self, real: jax.Array, fake: jax.Array, real_count: int, fake_count: int) -> Trained:
         """Trains on the first ``real_count`` and ``fake_count`` rows; the other rows are filling."""
         with self.precision():
-            if not (self._products and keeps_gram(jax.eval_shape(_join, real, fake))):
+            if not (self._products and keeps_gram(len(real) + len(fake), jnp.dtype(self.dtype).itemsize)):
                 return Trained(*self._fit(real, fake, real_count, fake_count), fakes=len(fake))
             points, mass, matrix = self._matrix(real, fake, real_count, fake_count)
         return Trained(points, *self.kept_weights(matrix, mass, len(fake)), fakes=len(fake))

@@ -15,7 +15,7 @@ from lightning_gantk.kernels.recursions import Recursion
 Array = jax.Array
 LANES = 16
 _PARTS = 8  # pieces of work per call, at least; several per core, so that all end together
-_ROWS = 512  # test points of a tile: enough for matrix products at full speed
+_ROWS = 1024  # test points of a tile: enough for matrix products at full speed
 _WIDE = 16  # blocks of lanes that vectors are worked on in: 256 test points
 
 
@@ -114,6 +114,7 @@ class NativeVectorProducts(Products):
     kinked: bool
     name: ClassVar[str] = "native recursion, by inner products"
     centred: ClassVar[bool] = True
+    block: ClassVar[int] = _ROWS
 
     @staticmethod
     def fits(recursion: Recursion) -> bool:
@@ -130,6 +131,10 @@ class NativeVectorProducts(Products):
             return tiles.by_rows(lambda y: self._values(x, y, centre), y, columns).T
 
         return tiles.by_rows(against, x, rows)
+
+    def symmetric(self, x: Array) -> Array:
+        x = vectors.flat(x)
+        return self._values(x, x, vectors.centre_of(x), symmetric=True)
 
     def scores(self, x: Array, points: Array, weights: Array) -> Array:
         """``s(x) = sum_p k(x, p) w_p``, ``(N,)``."""
@@ -185,10 +190,11 @@ class NativeVectorProducts(Products):
         near = np.float32(vectors.NEAR["float32"] if self.kinked else 0)
         return (inner, small_x, small_p, x, p, q_x, q_p, x_tape, p_tape), {"near": near, **made.attributes()}
 
-    def _values(self, x: Array, p: Array, centre: Array) -> Array:
+    def _values(self, x: Array, p: Array, centre: Array, *, symmetric: bool = False) -> Array:
         made = self._program(x)
         arguments, attributes = self._inner(x, self._x_tape(x, made), p, made, centre)
-        return _call("values_of_inner", _shape(*arguments[0].shape), *arguments, **attributes)[:, : len(x)]
+        shape = _shape(*arguments[0].shape)
+        return _call("values_of_inner", shape, *arguments, symmetric=symmetric, **attributes)[:, : len(x)]
 
     def _sums(
         self, x: Array, x_tape: Array, made: Program, p: Array, w: Array, centre: Array

@@ -4,6 +4,7 @@ Nothing of size N x P is held for s(x): memory is that of one tile. Which engine
 samples and the device, see ``engine``; ``Differentiated`` here takes any kernel.
 """
 
+import itertools
 import logging
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,7 +16,6 @@ from lightning_gantk.kernels import tiles
 from lightning_gantk.kernels.base import Kernel, Products
 
 log = logging.getLogger(__name__)
-_GRAM_ROWS = 256  # of a block of a symmetric Gram matrix
 
 
 def engine(kernel: Kernel, x: jax.Array) -> Products:
@@ -54,22 +54,26 @@ def scores_and_gradient(
 def gram(kernel: Kernel, points: jax.Array) -> jax.Array:
     """The symmetric Gram matrix ``(P, P)`` of the training points ``(P, ...)``, each pair of blocks computed once."""
     found = engine(kernel, points)
-    count, rows = tiles.even(len(points), _GRAM_ROWS)
+    count, rows = tiles.even(len(points), found.block)
     if count == 1:
-        matrix = found.gram(points, points)
-        return (matrix + matrix.T) / 2
+        return found.symmetric(points)
     blocks = tiles.split(points, count, rows)
-    pairs = jnp.array([(i, j) for i in range(count) for j in range(i, count)])
 
-    def place(matrix: jax.Array, pair: jax.Array) -> tuple[jax.Array, None]:
+    def put(matrix: jax.Array, block: jax.Array, i: jax.Array, j: jax.Array) -> jax.Array:
+        return jax.lax.dynamic_update_slice(matrix, block, (i * rows, j * rows))
+
+    def diagonal(matrix: jax.Array, i: jax.Array) -> tuple[jax.Array, None]:
+        return put(matrix, found.symmetric(blocks[i]), i, i), None
+
+    def above(matrix: jax.Array, pair: jax.Array) -> tuple[jax.Array, None]:
         i, j = pair
         block = found.gram(blocks[i], blocks[j])
-        block = jnp.where(i == j, (block + block.T) / 2, block) if rows > 1 else block
-        matrix = jax.lax.dynamic_update_slice(matrix, block, (i * rows, j * rows))
-        return jax.lax.dynamic_update_slice(matrix, block.T, (j * rows, i * rows)), None
+        return put(put(matrix, block, i, j), block.T, j, i), None
 
     matrix = jnp.zeros((count * rows, count * rows), points.dtype)
-    return jax.lax.scan(place, matrix, pairs)[0][: len(points), : len(points)]
+    matrix, _ = jax.lax.scan(diagonal, matrix, jnp.arange(count))
+    matrix, _ = jax.lax.scan(above, matrix, jnp.array(list(itertools.combinations(range(count), 2))))
+    return matrix[: len(points), : len(points)]
 
 
 @dataclass(frozen=True)

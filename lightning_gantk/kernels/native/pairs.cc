@@ -3,6 +3,7 @@
 //
 // A program is a list of layers between states; a state has a squared distance, an NTK and an exact difference of
 // variances for each of its pixels and lanes. See ../native_products.py for the encoding.
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstring>
@@ -482,28 +483,40 @@ struct Distances {
 };
 
 // inner (C, R), centred mean squares (R) and (C), samples (R, d) and (C, d), mean squares (R) and (C), x tape (B, units,
-// wide, LANES), p tape (C, units) -> kernel values (C, R)
+// wide, LANES), p tape (C, units) -> kernel values (C, R). Where both sides are the same samples (R filled up to whole
+// blocks), half of the values are worked out and mirrored.
 static ffi::Error values_of_inner(ffi::ThreadPool pool, F32 inner, F32 centred_x, F32 centred_p, F32 x, F32 p, F32 q_x,
                                   F32 q_p, F32 x_tape, F32 p_tape, Out out, ffi::Span<const int64_t> code,
-                                  ffi::Span<const float> floats, float near) {
+                                  ffi::Span<const float> floats, float near, bool symmetric) {
   const Program g(code, floats);
   Program careful = g;
   careful.exact = true;
-  const int64_t points = inner.dimensions()[0], rows = inner.dimensions()[1], blocks = rows / (LANES * g.wide);
+  const int64_t points = inner.dimensions()[0], rows = inner.dimensions()[1], width = LANES * g.wide;
+  const int64_t blocks = rows / width;
   const Distances d{inner.typed_data(), centred_x.typed_data(), centred_p.typed_data(), x.typed_data(), p.typed_data(),
                     q_x.typed_data(),   q_p.typed_data(),       rows,                   x.dimensions()[1], near};
   const int64_t parts = std::min<int64_t>(points, std::max<int64_t>(1, 4 * pool.num_threads() / blocks + 1));
+  float* to = out->typed_data();
   parallel(pool, blocks * parts, [&](int64_t task) {
-    const int64_t b = task / parts, part = task % parts;
+    const int64_t b = blocks - 1 - task / parts, part = task % parts, first = b * width;
+    const int64_t count = symmetric ? std::min(points, first + width) : points;
+    const int64_t begin = count * part / parts, end = count * (part + 1) / parts;
     Work plain(g, false), exact(careful, false);
     std::vector<I> close(g.wide);
+    std::vector<V> found(g.wide);
     Tapes t{(const V*)x_tape.typed_data() + b * g.units * g.wide, nullptr, nullptr};
-    for (int64_t i = points * part / parts; i < points * (part + 1) / parts; ++i) {
+    for (int64_t i = begin; i < end; ++i) {
       t.p = p_tape.typed_data() + i * g.units;
       Work& w = d.fill(g, plain, exact, i, b, close.data()) ? exact : plain;
       forward(w.g, w, t);
-      values(g, w, t, (V*)(out->typed_data() + i * rows) + b * g.wide);
+      values(g, w, t, found.data());
+      const int64_t skip = symmetric ? std::max<int64_t>(0, i - first) : 0;  // below the diagonal
+      std::memcpy(to + i * rows + first + skip, (const float*)found.data() + skip, (width - skip) * sizeof(float));
     }
+    if (!symmetric) return;
+    for (int64_t top = begin; top < end; top += LANES)  // a cache line of each mirrored row at a time
+      for (int64_t j = std::max(first, top + 1); j < std::min(points, first + width); ++j)
+        for (int64_t i = top; i < std::min({end, top + LANES, j}); ++i) to[j * rows + i] = to[i * rows + j];
   });
   return ffi::Error::Success();
 }
@@ -628,7 +641,8 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(gantk_sums_of_samples, sums_of_samples,
                                   .Arg<F32>().Ret<F32>().Ret<F32>().Ret<F32>() PROGRAM);
 #define INNER .Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>()
 XLA_FFI_DEFINE_HANDLER_SYMBOL(gantk_values_of_inner, values_of_inner,
-                              ffi::Ffi::Bind().Ctx<ffi::ThreadPool>() INNER.Ret<F32>() PROGRAM.Attr<float>("near"));
+                              ffi::Ffi::Bind().Ctx<ffi::ThreadPool>() INNER.Ret<F32>() PROGRAM.Attr<float>("near")
+                                  .Attr<bool>("symmetric"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(gantk_sums_of_inner, sums_of_inner,
                               ffi::Ffi::Bind().Ctx<ffi::ThreadPool>() INNER.Arg<F32>().Ret<F32>().Ret<F32>().Ret<F32>()
                                   .Ret<F32>() PROGRAM.Attr<float>("near"));
