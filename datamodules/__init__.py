@@ -8,17 +8,37 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from datamodules.base import DataModule
-    from datamodules.images import ImageTensor
+    from datamodules.celeba import CelebADataModule
+    from datamodules.image_folder import ImageFolderDataModule
+    from datamodules.images import ImageTensor, MappedImages
     from datamodules.loader import TrainingLoader
     from datamodules.mnist import MNISTDataModule
+    from datamodules.patches import PatchesDataModule
+    from datamodules.picture_files import Pictures
     from datamodules.points import PointsDataModule
 
-__all__ = ["DataModule", "ImageTensor", "MNISTDataModule", "PointsDataModule", "TrainingLoader"]
+__all__ = [
+    "CelebADataModule",
+    "DataModule",
+    "ImageFolderDataModule",
+    "ImageTensor",
+    "MNISTDataModule",
+    "MappedImages",
+    "PatchesDataModule",
+    "Pictures",
+    "PointsDataModule",
+    "TrainingLoader",
+]
 
 _HOMES = {
+    "CelebADataModule": "datamodules.celeba",
     "DataModule": "datamodules.base",
+    "ImageFolderDataModule": "datamodules.image_folder",
     "ImageTensor": "datamodules.images",
     "MNISTDataModule": "datamodules.mnist",
+    "MappedImages": "datamodules.images",
+    "PatchesDataModule": "datamodules.patches",
+    "Pictures": "datamodules.picture_files",
     "PointsDataModule": "datamodules.points",
     "TrainingLoader": "datamodules.loader",
 }

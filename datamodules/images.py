@@ -1,5 +1,8 @@
-"""Images that fit in memory, as one tensor of bytes."""
+"""Decoded images as bytes: in memory, or mapped from a file."""
 
+from pathlib import Path
+
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -28,9 +31,46 @@ class ImageTensor(Dataset[Tensor]):
 
     def __getitem__(self, index: int | slice | list[int] | Tensor) -> Tensor:
         """Gives float32 (C, H, W) for a number, (N, C, H, W) for a slice or list, in channels-last memory."""
-        # Division, not a product with 1/127.5, so that 255 becomes exactly 1.
-        return (self.images[index].float() / 127.5 - 1.0).movedim(-1, -3)
+        return _as_floats(self.images[index])
 
     def __getitems__(self, indices: list[int]) -> Tensor:
         """Gives the whole batch at once; torch's fetcher calls this instead of ``__getitem__`` where it exists."""
         return self[indices]
+
+
+class MappedImages(Dataset[Tensor]):
+    """Rows of a file of images, handed out as floats in [-1, 1]; the file is mapped, never read as a whole.
+
+    What has been read stays in the system's file cache, for all processes on the machine. A worker process maps the
+    file anew: only its name is sent there.
+
+    Args:
+        path: An ``.npy`` file, uint8 of shape (N, H, W, C).
+        rows: Numbers of the images that belong to the set, int64 (M,).
+    """
+
+    def __init__(self, path: Path, rows: np.ndarray) -> None:
+        self.path, self.rows = path, rows
+        self._images: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int | slice | list[int]) -> Tensor:
+        """Gives float32 (C, H, W) for a number, (N, C, H, W) for a slice or list, in channels-last memory."""
+        if self._images is None:
+            self._images = np.load(self.path, mmap_mode="r")
+        return _as_floats(torch.from_numpy(np.array(self._images[self.rows[index]])))
+
+    def __getitems__(self, indices: list[int]) -> Tensor:
+        """Gives the whole batch at once."""
+        return self[indices]
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_images": None}
+
+
+def _as_floats(images: Tensor) -> Tensor:
+    """Bytes (..., H, W, C) as floats (..., C, H, W) in [-1, 1]."""
+    # Division, not a product with 1/127.5, so that 255 becomes exactly 1.
+    return (images.float() / 127.5 - 1.0).movedim(-1, -3)

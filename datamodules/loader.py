@@ -141,10 +141,14 @@ class TrainingLoader(DataLoader[Tensor]):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Makes the next iteration go on where ``state_dict()`` was taken."""
+        """Makes the next iteration go on where ``state_dict()`` was taken.
+
+        That may have been another number of processes: as long as together they take as large batches, these hold the
+        same samples.
+        """
         if not isinstance(self.sampler, EpochSampler) or not state_dict:
             return
-        if state_dict["order"] != self._order():
+        if _of_all(state_dict["order"]) != _of_all(self._order()):
             warnings.warn(
                 f"The checkpoint's data were {state_dict['order']} and now are {self._order()}: the rest of its epoch"
                 " will not hold the batches that it would have held. Resume with the same data settings, or take this"
@@ -163,3 +167,8 @@ class TrainingLoader(DataLoader[Tensor]):
             "batch_size": self.batch_size,
             "num_replicas": sampler.num_replicas,
         }
+
+
+def _of_all(order: dict[str, int]) -> tuple[int, int, int]:
+    """What fixes the samples in batch k of all processes together."""
+    return order["seed"], order["samples"], order["batch_size"] * order["num_replicas"]

@@ -105,7 +105,9 @@ class PointsDataModule(DataModule):
         return self.target.sample(n, torch.Generator().manual_seed(int(entropy.generate_state(1)[0])))
 
     def _fresh_batch(self, k: int) -> Tensor:
-        return self._draw(self.batch_size, _ENDLESS, self._place()[1], k, seed=self.order_seed)
+        processes, rank = self._place()
+        everybody = self._draw(self.batch_size * processes, _ENDLESS, 0, k, seed=self.order_seed)
+        return everybody[rank * self.batch_size : (rank + 1) * self.batch_size]
 
     def _finite_batch(self, k: int) -> Tensor:
         """Batch k of one pass after the other, each in an order of its own; the ragged end of a pass is left out."""

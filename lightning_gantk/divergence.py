@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lightning_gantk.callbacks.folders import checkpoint_folder
 from lightning_gantk.errors import TrainingDiverged
+from lightning_gantk.processes import average, largest
 
 
 class Watch:
@@ -54,13 +55,18 @@ class Watch:
         cheap = [self.loss, self.scores]
         if self._loss_scale() == 1:  # else an overflow is the scaler's affair: it skips the step and lowers the scale
             cheap += [self.gradient, *(p.grad for p in self._gan.generator.parameters())]
-        if _may_be_bad(tensor for tensor in cheap if tensor is not None) and (bad := _first_bad(self._named())):
-            self._stop(bad)
+        suspect = _may_be_bad(tensor for tensor in cheap if tensor is not None)
+        if self._anywhere(suspect):
+            bad = _first_bad(self._named())
+            if self._anywhere(bad is not None):
+                self._stop(bad or "another process says where.")
 
     def gradient_norm(self) -> Tensor:
         """Mean over fakes x of ``|grad_x c(f(x))|``: what backpropagation has, without the factors that it puts in."""
         factor = len(self.gradient) * self._gan.trainer.accumulate_grad_batches / self._loss_scale()
-        return self.gradient.flatten(1).norm(dim=1).mean() * factor
+        norm = self.gradient.flatten(1).norm(dim=1).mean() * factor
+        average([norm])
+        return norm
 
     @contextmanager
     def stops(self) -> Iterator[None]:
@@ -69,6 +75,10 @@ class Watch:
             yield
         except TrainingDiverged as error:
             self._stop(_first_bad(self._named()) or str(error), error)
+
+    def _anywhere(self, found: bool) -> bool:
+        """Whether it is so in any process: they have to stop together."""
+        return bool(largest(found, self._gan.device))
 
     def _stop(self, what: str, cause: Exception | None = None) -> NoReturn:
         """Saves ``diverged.ckpt``, with the generator as it was before this step, and raises."""

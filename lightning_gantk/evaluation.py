@@ -31,16 +31,16 @@ class Evaluation:
         self._feeds_real = False
         self._held_out = 0
         self._latents = torch.Generator()
-        self._share = slice(0, None, 1)  # of a finite population, this process's
+        self._rank, self._processes = 0, 1
         self._population_is_fed = False
 
     def start(self, rank: int = 0, processes: int = 1) -> None:
-        """Begins a validation; each of several processes has latents of its own."""
+        """Begins a validation. The latents of several processes are together those of one with as large batches."""
         self.quality.reset(real=self._feeds_real)  # where the last validation was broken off, its real samples are few
         self._feeds_real = not self.quality.has_real
         self._held_out = 0
-        self._latents.manual_seed(_SEED + rank)
-        self._share, self._population_is_fed = slice(rank, None, processes), False
+        self._latents.manual_seed(_SEED)
+        self._rank, self._processes, self._population_is_fed = rank, processes, False
 
     def update(self, real: Tensor, sampler: Generator) -> None:
         """Takes a held-out batch ``(N, ...)`` and matches it with N samples."""
@@ -55,11 +55,12 @@ class Evaluation:
         """Batches of latents to go with a batch of ``count`` held-out samples."""
         population = sampler.population()
         if population is None:
-            return [sampler.latent(count, generator=self._latents)]
+            everybody = sampler.latent(count * self._processes, generator=self._latents)
+            return [everybody[self._rank * count : (self._rank + 1) * count]]
         if self._population_is_fed:
             return []
         self._population_is_fed = True
-        return population[self._share].split(count)
+        return population[self._rank :: self._processes].split(count)
 
     def finish(self, reference: Callable[[], Iterable[Tensor] | None], device: torch.device) -> dict[str, Tensor]:
         """Gives the metrics by name, and as ``<name>_floor`` those of as many other real samples.

@@ -1,6 +1,6 @@
 """The training step, the same for every discriminator."""
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import Callback, LightningModule
@@ -12,11 +12,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lightning_gantk import schedules
 from lightning_gantk.callbacks.exact_resume import ExactResume
+from lightning_gantk.callbacks.folders import run_folder
 from lightning_gantk.discriminators.base import Discriminator
 from lightning_gantk.divergence import Watch
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.evaluation import Evaluation
 from lightning_gantk.generators.base import Generator
+from lightning_gantk.processes import gathered, own_part, processes, take_from_first
 from lightning_gantk.stopwatch import Stopwatch
 
 ADAM = {"lr": 1e-3, "betas": (0.5, 0.999)}  # the default optimizer's settings
@@ -28,6 +30,9 @@ class GAN(LightningModule):
     Each step fits the discriminator to a batch of real and fake samples, then moves the generator along the gradient
     of ``mean c(scores)`` through the fakes. Lightning's one optimizer is the generator's, so ``global_step`` counts
     generator steps, and clipping, accumulation and schedules are Lightning's.
+
+    Several processes (``Trainer(strategy="ddp")``) take the step that one would take with the batches of all: the
+    discriminator is fitted to the samples of all of them, and each moves the generator along its own fakes.
 
     A NaN or an infinity stops the run before it reaches the generator. Checkpoints hold all that a run needs to go on
     bit for bit (``ExactResume``).
@@ -43,10 +48,14 @@ class GAN(LightningModule):
         scheduler: Makes a learning-rate schedule, stepped after each generator step; a ``ReduceLROnPlateau`` is stepped
             after each validation instead, on its ``monitor`` ("val/fid" where it has none).
         ema_decay: Decay of an exponential moving average of the generator, which is then what is validated and sampled.
-        fake_batch_size: Fakes per step; as many as reals where none is given.
+        fake_batch_size: Fakes per step and process; as many as reals where none is given.
+        latents: "shared": the generator's step scores the very fakes that the discriminator was fitted to. "fresh": it
+            scores new ones, for another forward pass of the generator; of all n particles there are no others.
         quality: Metrics for validation, such as ``SampleQuality``; without them validation does nothing.
         statistics_every: Generator steps from one set of statistics to the next; each costs the scores of the real
             samples. They are taken at steps that ``Trainer(log_every_n_steps)`` logs.
+        compile_generator: Compile the generator (``torch.compile``) for training. The first step then takes a minute or
+            so and needs a C++ compiler; checkpoints are the same.
 
     Raises:
         ConfigError: If an argument is out of range, or generator, discriminator and data do not fit each other.
@@ -62,8 +71,10 @@ class GAN(LightningModule):
         scheduler: LRSchedulerCallable | None = None,
         ema_decay: float | None = None,
         fake_batch_size: int | None = None,
+        latents: Literal["shared", "fresh"] = "shared",
         quality: nn.Module | None = None,
         statistics_every: int = 50,
+        compile_generator: bool = False,
     ):
         super().__init__()
         if ema_decay is not None and not 0 < ema_decay < 1:
@@ -71,19 +82,23 @@ class GAN(LightningModule):
         for name, value in (("fake_batch_size", fake_batch_size), ("statistics_every", statistics_every)):
             if value is not None and value < 1:
                 raise ConfigError(f"'{name}' must be at least 1, got {value}.")
+        if latents not in ("shared", "fresh"):
+            raise ConfigError(f"'latents' must be 'shared' or 'fresh', got {latents!r}.")
         # The command line gives plain configuration, for load_from_checkpoint(). Elsewhere most arguments are objects,
         # which a checkpoint should not hold.
-        plain = () if _given_hyperparameters.get() else ("ema_decay", "fake_batch_size", "statistics_every")
+        plain = () if _given_hyperparameters.get() else ("ema_decay", "fake_batch_size", "latents", "statistics_every")
         self.save_hyperparameters(*plain)
         self.generator, self.discriminator, self.quality = generator, discriminator, quality
         self.ema = None
         if ema_decay is not None:
             self.ema = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(ema_decay), use_buffers=True)
             self.ema.requires_grad_(False)
-        self.fake_batch_size, self.statistics_every = fake_batch_size, statistics_every
+        self.fake_batch_size, self.latents, self.statistics_every = fake_batch_size, latents, statistics_every
         self._make_optimizer, self._make_scheduler = optimizer, scheduler
         self._evaluation = None if quality is None else Evaluation(quality)
         self._watch, self._stopwatch = None, Stopwatch()
+        if compile_generator:
+            generator.compile()  # in place: parameters keep their names
         discriminator.build(generator.out_shape)
 
     @property
@@ -97,9 +112,11 @@ class GAN(LightningModule):
     @torch.no_grad()
     def sample(self, latent: Tensor) -> Tensor:
         """Samples ``(n, *out_shape)`` in evaluation mode, whatever mode training is in; latents on any device."""
-        training = self.sampler.training
+        training, latent = self.sampler.training, latent.to(self.device)
+        if latent.is_floating_point():  # else numbers of particles
+            latent = latent.to(next(self.sampler.parameters(), latent).dtype)
         try:
-            return self.sampler.eval()(latent.to(self.device))
+            return self.sampler.eval()(latent)
         finally:
             self.sampler.train(training)
 
@@ -119,6 +136,7 @@ class GAN(LightningModule):
         shape = getattr(self.trainer.datamodule, "sample_shape", None)
         if shape is not None:
             self._refuse_unfit(tuple(shape), type(self.trainer.datamodule).__name__)
+        run_folder(self.trainer)  # while all processes are here
         if self.quality is not None and stage != "predict":
             self.quality.build(self.generator.out_shape)
             getattr(self.quality, "attach", lambda data: None)(self.trainer.datamodule)
@@ -130,16 +148,23 @@ class GAN(LightningModule):
         self._watch, clock = Watch(self, batch), self._stopwatch
         clock.restart(exact=self._watch.logged)
         with clock.measure("generator"):
-            latent = self.generator.latent(self.fake_batch_size or len(batch), device=self.device)
-            self._watch.fake = fake = self.generator(latent).to(batch.dtype)
+            self._watch.fake = fake = self._fake(batch)
         with clock.measure("fit"), self._watch.stops():
-            self.discriminator.fit(batch, fake.detach())
+            self.discriminator.fit(gathered(batch), gathered(fake.detach()))
+        if self.latents == "fresh":
+            with clock.measure("generator"):
+                self._watch.fake = fake = self._fake(batch)
         clock.switch("scores")  # until their gradient has reached the fakes
         fake.register_hook(self._on_gradient)
         self._watch.scores = scores = self.discriminator(fake)
         self._watch.loss = loss = self.discriminator.loss.generator(scores)
-        self.log("train/generator_loss", loss.detach(), prog_bar=True)
+        self.log("train/generator_loss", loss.detach(), prog_bar=True, sync_dist=True)
         return loss
+
+    def _fake(self, batch: Tensor) -> Tensor:
+        count = (self.fake_batch_size or len(batch)) * processes()
+        latent = own_part(self.generator.latent(count, device=self.device))
+        return self.generator(latent).to(batch.dtype)
 
     def _on_gradient(self, gradient: Tensor) -> None:
         self._watch.gradient = gradient.detach()
@@ -160,13 +185,15 @@ class GAN(LightningModule):
             self.log_dict({f"time/{name}": seconds for name, seconds in self._stopwatch.seconds.items()})
         if self._watch.is_due(self.statistics_every):
             with torch.no_grad():
-                found = self.discriminator.statistics(self.discriminator(batch), self._watch.scores.detach())
+                scores = self.discriminator(batch), self._watch.scores.detach()
+                found = self.discriminator.statistics(*map(gathered, scores))
             for logger in self.trainer.loggers:  # not self.log: Lightning would repeat them until the epoch ends
                 logger.log_metrics({f"train/{name}": float(value) for name, value in found.items()}, self._watch.index)
         self._watch = None  # frees the graph
 
     def on_validation_start(self) -> None:
         if self._evaluates():
+            take_from_first(self.sampler.buffers())  # each process has averages (BatchNorm's) of its own fakes
             self._evaluation.start(self.global_rank, self.trainer.world_size)
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
@@ -179,9 +206,9 @@ class GAN(LightningModule):
         reference = getattr(self.trainer.datamodule, "reference_dataloader", lambda: None)
         found = {f"val/{name}": value for name, value in self._evaluation.finish(reference, self.device).items()}
         for name, value in found.items():
-            self.log(name, value, prog_bar=name == "val/fid")
+            self.log(name, value, prog_bar=name == "val/fid", sync_dist=True)  # the same in every process already
         if self.trainer.state.fn == TrainerFn.FITTING:
-            self.log("step", float(self.global_step))  # Lightning would log against one step less
+            self.log("step", float(self.global_step), sync_dist=True)  # Lightning would log against one step less
         schedules.step_plateaus(self.trainer, found)
 
     def _evaluates(self) -> bool:

@@ -129,4 +129,7 @@ def test_bad_description_is_refused(make, message):
 
 
 def test_description_says_what_it_is():
-    assert repr(MLP(b_std=None)) == ("MLP(hidden_layers=3, activation='relu', W_std=1.0, b_std=None, layer_norm=False)")
+    assert repr(MLP(b_std=None)) == (
+        "MLP(hidden_layers=3, activation='relu', W_std=1.0, b_std=None, layer_norm=False, parameterization='ntk', "
+        "base_width=None)"
+    )

@@ -194,7 +194,16 @@ def test_hyperparameters_are_logged_with_the_fid(tmp_path):
     content = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content.decode(errors="replace")
     for name in ("seed", "ema_decay", "data.batch_size", "TinyData"):
         assert name in content
-    assert "val/fid" in events.summary_metadata["_hparams_/experiment"].plugin_data.content.decode(errors="replace")
+    results = events.summary_metadata["_hparams_/experiment"].plugin_data.content.decode(errors="replace")
+    assert all(name in results for name in ("val/fid", "val/kid", "val/fid_floor"))
+    assert "train/" not in results
+
+
+def test_hyperparameters_are_logged_with_the_loss_where_nothing_is_validated(tmp_path):
+    logger = TensorBoardLogger(tmp_path, "run", default_hp_metric=False)
+    _fit(tmp_path, LogHyperparameters({"seed": 3}), gan=_gan(), logger=logger)
+    metadata = _events(logger).summary_metadata
+    assert "train/generator_loss" in metadata["_hparams_/experiment"].plugin_data.content.decode(errors="replace")
 
 
 def test_hyperparameters_are_named_by_path_and_classes_by_name():

@@ -7,12 +7,17 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from faces import write_celeba
+from PIL import Image
+from torch import nn
 
 from lightning_gantk.cli import GANCommand, main
+from lightning_gantk.metrics import InceptionFeatures
 
 _CONFIGS = Path(__file__).parent.parent / "configs"
 _QUICKSTART = _CONFIGS / "quickstart.yaml"
-_ALL = sorted(_CONFIGS.rglob("*.yaml"))
+# See test_paper_configs for the paper's; specifications of comparisons are none.
+_ALL = sorted(path for path in _CONFIGS.rglob("*.yaml") if not {"paper", "compare"} & {*path.parts})
 _DISCRIMINATORS = sorted((_CONFIGS / "discriminator").glob("*.yaml"))
 # Two steps of what takes minutes: few and small batches, a narrow network.
 _SMALL = ["--data.init_args.batch_size=4", "--trainer.max_steps=2", "--trainer.limit_val_batches=2"]
@@ -43,12 +48,43 @@ def mnist(tmp_path):
     return tmp_path / "data"
 
 
+class Coarse(nn.Module):
+    """In the place of Inception: an image at 2 x 2 pixels."""
+
+    def forward(self, images):
+        return nn.functional.adaptive_avg_pool2d(images, 2).flatten(1)
+
+
+@pytest.fixture
+def pictures(tmp_path, monkeypatch):
+    """CelebA and a folder of pictures, and features that need no weights."""
+    write_celeba(tmp_path / "data", monkeypatch)
+    (tmp_path / "data" / "pictures").mkdir()
+    faces = sorted((tmp_path / "data" / "celeba" / "img_align_celeba").iterdir())
+    for number, face in enumerate(faces):
+        pixels = np.random.default_rng(number).integers(0, 256, (218, 178, 3), dtype=np.uint8)
+        for path in (face, tmp_path / "data" / "pictures" / f"{number}.png"):
+            Image.fromarray(pixels).save(path)
+    monkeypatch.setattr(InceptionFeatures, "num_features", 12)
+    monkeypatch.setattr(InceptionFeatures, "load", lambda self: Coarse())
+
+
+_FEWER = {
+    "celeba": ["--data.init_args.val_size=4"],
+    "photographs": ["--data.init_args.val_size=4", "--data.init_args.num_samples=8"],
+}
+
+
 @pytest.mark.parametrize("path", _ALL, ids=_name)
-def test_config_runs_two_steps(path, tmp_path, monkeypatch, mnist):
+def test_config_runs_two_steps(path, tmp_path, monkeypatch, mnist, pictures):
     monkeypatch.chdir(tmp_path)  # where data/mnist.yaml finds its files
-    experiment = path.parent == _CONFIGS or path.parent.name == "paper"  # others are parts, to combine with one
+    experiment = path.parent == _CONFIGS and path.stem != "monitors"  # others are parts, to combine with one
     configs = [path] if experiment else [_QUICKSTART, path]
-    small = [*_SMALL, *(["--model.discriminator.init_args.width=4"] if path.stem.startswith("finite") else [])]
+    small = [
+        *_SMALL,
+        *_FEWER.get(path.stem, []),
+        *(["--model.discriminator.init_args.width=4"] if path.stem.startswith("finite") else []),
+    ]
     cli = main(["fit", *(f"--config={config}" for config in configs), "--trainer.enable_progress_bar=false", *small])
     assert cli.trainer.global_step == 2
     assert cli.trainer.callback_metrics["train/generator_loss"].isfinite()
@@ -56,6 +92,17 @@ def test_config_runs_two_steps(path, tmp_path, monkeypatch, mnist):
     (folder,) = (tmp_path / "runs").glob("*/version_0")
     assert (folder / "checkpoints" / "last.ckpt").is_file()
     assert folder.parent.name == "-".join(config.stem for config in configs)
+
+
+@pytest.mark.parametrize("experiment", ["celeba", "photographs"])
+def test_colour_runs_in_the_finite_regime(experiment, tmp_path, monkeypatch, pictures):
+    monkeypatch.chdir(tmp_path)
+    configs = [_CONFIGS / f"{experiment}.yaml", _CONFIGS / "discriminator" / "finite_lsgan.yaml"]
+    small = [*_SMALL, *_FEWER[experiment], "--model.discriminator.init_args.width=4"]
+    cli = main(["fit", *(f"--config={config}" for config in configs), "--trainer.enable_progress_bar=false", *small])
+    assert cli.trainer.global_step == 2
+    assert cli.model.generator.out_shape[0] == 3
+    assert all(parameter.isfinite().all() for parameter in cli.model.generator.parameters())
 
 
 class Parsed(GANCommand):

@@ -131,5 +131,7 @@ def test_the_package_imports_neither_jax_nor_lightning():
 def test_an_unknown_name_is_refused_with_the_known_ones():
     import datamodules
 
-    with pytest.raises(AttributeError, match=r"no attribute 'CIFAR'; it has DataModule, .*MNISTDataModule"):
+    with pytest.raises(
+        AttributeError, match=r"no attribute 'CIFAR'; it has CelebADataModule, DataModule, .*MNISTDataModule"
+    ):
         _ = datamodules.CIFAR

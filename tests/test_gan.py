@@ -59,6 +59,16 @@ def test_step_fits_to_real_and_fake_and_scores_the_same_fakes(tmp_path):
     assert all(any(torch.equal(real, batch) for batch in batches) for real, _ in found.fitted)
 
 
+def test_fresh_latents_score_fakes_that_the_discriminator_has_not_seen(tmp_path):
+    gan, trainer = _fit(tmp_path, discriminator=Recording(), latents="fresh")
+    found = gan.discriminator
+    assert trainer.global_step == len(found.fitted) == len(found.scored) == 3
+    for (_, fake), scored in zip(found.fitted, found.scored, strict=True):
+        assert fake.shape == scored.shape
+        assert not torch.cdist(fake, scored).eq(0).any()
+    assert {"time/fit", "time/scores", "time/generator"} <= {name for _, name in trainer.logger.logged}
+
+
 def test_step_draws_as_many_fakes_as_there_are_reals_by_default(tmp_path):
     gan, _ = _fit(tmp_path, discriminator=Recording(), data=TinyData(batch_size=6))
     assert all(len(real) == len(fake) == 6 for real, fake in gan.discriminator.fitted)
@@ -244,6 +254,7 @@ def test_predict_samples_from_latents(tmp_path):
         ({"ema_decay": 1.0}, "'ema_decay' must lie between 0 and 1, got 1.0"),
         ({"fake_batch_size": 0}, "'fake_batch_size' must be at least 1, got 0"),
         ({"statistics_every": 0}, "'statistics_every' must be at least 1, got 0"),
+        ({"latents": "new"}, "'latents' must be 'shared' or 'fresh', got 'new'"),
     ],
 )
 def test_gan_refuses_options_out_of_range(options, message):
@@ -272,7 +283,12 @@ def test_gan_refuses_batches_that_do_not_fit(batch, message, tmp_path):
 def test_checkpoint_holds_plain_hyperparameters(tmp_path):
     _fit(tmp_path, LastCheckpoint(), ema_decay=0.5, fake_batch_size=3)
     saved = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
-    assert saved["hyper_parameters"] == {"ema_decay": 0.5, "fake_batch_size": 3, "statistics_every": 50}
+    assert saved["hyper_parameters"] == {
+        "ema_decay": 0.5,
+        "fake_batch_size": 3,
+        "latents": "shared",
+        "statistics_every": 50,
+    }
 
 
 class Poisoned(Recording):

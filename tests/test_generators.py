@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from lightning_gantk.architectures.activations import ACTIVATIONS
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators import DCGANGenerator, Generator, LatentSampler, MLPGenerator
 
@@ -69,10 +70,33 @@ def test_mlp_may_leave_images_unbounded():
     assert generator(100 * generator.latent(50)).abs().max() > 1
 
 
-@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "gelu", "silu", "tanh"])
-def test_mlp_knows_its_activations(activation):
-    generator = MLPGenerator((2,), 5, [7], activation=activation)
-    assert generator(generator.latent(3)).shape == (3, 2)
+@pytest.mark.parametrize("kind", ["dcgan", "mlp"])
+@pytest.mark.parametrize("activation", [*ACTIVATIONS, "silu", "tanh", {"name": "leaky_relu", "alpha": 0.5}])
+def test_generator_knows_the_activations_of_architectures(kind, activation):
+    generator = _make(kind, (1, 8, 8), activation=activation)
+    assert generator(generator.latent(3)).shape == (3, 1, 8, 8)
+    name = activation if isinstance(activation, str) else activation["name"]
+    shown = {"silu": "SiLU", "tanh": "Tanh"}.get(name, f": {name}" if name == "relu" else name)
+    assert shown.removeprefix(": ") in repr(generator)
+
+
+@pytest.mark.parametrize("kind", ["dcgan", "mlp"])
+def test_list_of_activations_is_a_sum_of_parallel_branches(kind):
+    torch.manual_seed(0)
+    both = _make(kind, (1, 8, 8), activation=["relu", "erf"])
+    one = _make(kind, (1, 8, 8))
+    weights = [sum(p.numel() for name, p in g.named_parameters() if "weight" in name) for g in (both, one)]
+    assert weights[1] < weights[0] < 2 * weights[1] + 1
+    assert both(both.latent(3)).shape == (3, 1, 8, 8)
+
+
+def test_parameter_of_an_activation_has_its_effect():
+    torch.manual_seed(0)
+    generator = MLPGenerator((2,), 5, [7], activation={"name": "leaky_relu", "alpha": 0.5})
+    latent = generator.latent(4)
+    first, _, last = generator.network
+    hidden = first(latent)
+    torch.testing.assert_close(generator(latent), last(torch.where(hidden > 0, hidden, 0.5 * hidden)))
 
 
 @pytest.mark.parametrize(
@@ -84,6 +108,8 @@ def test_mlp_knows_its_activations(activation):
         ({"hidden": (3, 0)}, "hidden"),
         ({"activation": "rleu"}, "'activation' must be one of relu, .*got 'rleu'"),
         ({"output": "sigmoid"}, "output"),
+        ({"activation": {"name": "erf", "gamma": 1}}, "no parameter 'gamma'"),
+        ({"activation": []}, "'activation' must be a name"),
         ({"latent": "cauchy"}, "'latent' must be 'normal' or 'uniform', got 'cauchy'"),
     ],
 )

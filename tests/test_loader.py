@@ -4,6 +4,7 @@ import itertools
 import os
 import pickle
 import signal
+import warnings
 
 import pytest
 import torch
@@ -139,6 +140,30 @@ def test_state_resumes_in_a_plain_loop(stop):
     epochs = 3 if stop < BATCHES else 2
     after = contents(itertools.chain.from_iterable(itertools.repeat(resumed, epochs)))
     assert before + after == everything
+
+
+@pytest.mark.parametrize("stop", [1, 3])
+def test_state_moves_between_numbers_of_processes(stop):
+    def two():
+        return [loader(batch_size=2, num_replicas=2, rank=rank) for rank in range(2)]
+
+    def together(shares):
+        return [sorted(itertools.chain(*parts)) for parts in zip(*map(contents, shares), strict=True)]
+
+    one = loader(batch_size=4)
+    expected = [sorted(batch) for batch in contents(itertools.chain(one, one))]
+    begun = loader(batch_size=4)
+    assert [sorted(batch) for batch in contents(itertools.islice(begun, stop))] == expected[:stop]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for resumed in (several := two()):
+            resumed.load_state_dict(begun.state_dict())
+        begun = two()
+        assert together([itertools.islice(part, stop) for part in begun]) == expected[:stop]
+        back = loader(batch_size=4)
+        back.load_state_dict(begun[1].state_dict())
+    assert together([itertools.chain(part, part) for part in several]) == expected[stop:]
+    assert [sorted(batch) for batch in contents(itertools.chain(back, back))] == expected[stop:]
 
 
 def test_state_of_other_data_warns():

@@ -104,6 +104,19 @@ def test_processes_share_a_finite_set_and_draw_fresh_points_of_their_own(monkeyp
     assert torch.cdist(parts[None, 0], parts[None, 1]).min() > 0
 
 
+def test_processes_draw_together_what_one_draws(monkeypatch):
+    whole = PointsDataModule(GaussianRing(), num_samples=None, batch_size=12, epoch_length=2)
+    whole.setup()
+    parts = []
+    for rank in range(2):
+        data = PointsDataModule(GaussianRing(), num_samples=None, batch_size=6, epoch_length=2)
+        monkeypatch.setattr(data, "_place", lambda rank=rank: (2, rank))
+        data.setup()
+        parts.append([*data.train_dataloader()])
+    for batch, shares in zip(whole.train_dataloader(), zip(*parts, strict=True), strict=True):
+        assert torch.equal(torch.cat(shares), batch)
+
+
 def test_modes_are_those_of_the_target():
     data = PointsDataModule(GaussianRing(5, std=0.25))
     assert data.modes.shape == (5, 2) and data.mode_std == 0.25

@@ -35,7 +35,7 @@ class Architecture(ABC):
         """
 
     def network(self, width: int, in_shape: Shape, *, antisymmetric: bool = False) -> nn.Module:
-        """The finite torch network in the NTK parameterization, drawn from torch's global generator.
+        """The finite torch network, drawn from torch's global generator.
 
         Args:
             width: Units (channels) of every hidden layer.

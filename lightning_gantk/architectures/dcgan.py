@@ -6,6 +6,7 @@ from typing import Any, Literal
 from lightning_gantk.architectures.activations import parse_activations
 from lightning_gantk.architectures.base import Architecture, after_activation, check_count, check_deviation
 from lightning_gantk.architectures.layers import Conv, Dense, Flatten, GlobalAveragePool, Layer, Shape
+from lightning_gantk.architectures.standard import Parameterization, check_parameterization, parameterized
 from lightning_gantk.errors import ConfigError
 
 
@@ -20,6 +21,10 @@ class DCGAN(Architecture):
         b_std: Standard deviation of the biases; None for a network without biases.
         layer_norm: A LayerNorm over the channels of each pixel before each activation but the first.
         top: "flatten", or "global_average" for a mean over the pixels, whose kernel costs some 50 times more.
+        parameterization: "ntk", where a learning rate means the same at every width, or "standard", where weights are
+            drawn with standard deviation W_std / sqrt(fan_in) and nothing is scaled; see ``architectures.standard``.
+        base_width: Of the standard parameterization: the width at which the network is the plain one. The kernel needs
+            it; a finite network without it is the plain one at every width.
 
     Raises:
         ConfigError: If an argument is not one of those allowed.
@@ -33,14 +38,18 @@ class DCGAN(Architecture):
         b_std: float | None = 1.0,
         layer_norm: bool = False,
         top: Literal["flatten", "global_average"] = "flatten",
+        parameterization: Parameterization = "ntk",
+        base_width: int | None = None,
     ):
         check_count("blocks", blocks, 1)
         check_deviation("W_std", W_std, positive=True)
         check_deviation("b_std", b_std, positive=False)
+        check_parameterization(parameterization, base_width)
         if top not in ("flatten", "global_average"):
             raise ConfigError(f"'top' must be 'flatten' or 'global_average', got {top!r}.")
         self.blocks, self.activation, self.layer_norm, self.top = blocks, activation, layer_norm, top
         self.W_std, self.b_std = W_std, b_std
+        self.parameterization, self.base_width = parameterization, base_width
         self._activations = parse_activations(activation)
 
     def layers(self) -> tuple[Layer, ...]:
@@ -50,7 +59,8 @@ class DCGAN(Architecture):
             layers += after_activation(self._activations, halve, layer_norm=self.layer_norm and block > 0)
         pool = Flatten() if self.top == "flatten" else GlobalAveragePool()
         last = Dense(self.W_std, None, features=1)
-        return layers + after_activation(self._activations, pool, last, layer_norm=self.layer_norm)
+        layers += after_activation(self._activations, pool, last, layer_norm=self.layer_norm)
+        return parameterized(layers, self.parameterization, self.base_width)
 
     def check(self, in_shape: Shape) -> None:
         if len(in_shape) != 3:

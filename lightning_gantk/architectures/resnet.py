@@ -6,6 +6,7 @@ from typing import Any
 from lightning_gantk.architectures.activations import parse_activations
 from lightning_gantk.architectures.base import Architecture, after_activation, check_count, check_deviation
 from lightning_gantk.architectures.layers import Dense, Flatten, Layer, Serial, Sum
+from lightning_gantk.architectures.standard import Parameterization, check_parameterization, parameterized
 
 
 class ResNet(Architecture):
@@ -19,6 +20,10 @@ class ResNet(Architecture):
         W_std: Standard deviation of the weights, before the division by sqrt(fan_in).
         b_std: Standard deviation of the biases; None for a network without biases.
         layer_norm: A LayerNorm before each activation but the first.
+        parameterization: "ntk", where a learning rate means the same at every width, or "standard", where weights are
+            drawn with standard deviation W_std / sqrt(fan_in) and nothing is scaled; see ``architectures.standard``.
+        base_width: Of the standard parameterization: the width at which the network is the plain one. The kernel needs
+            it; a finite network without it is the plain one at every width.
 
     Raises:
         ConfigError: If an argument is not one of those allowed.
@@ -32,13 +37,17 @@ class ResNet(Architecture):
         W_std: float = 1.0,
         b_std: float | None = 1.0,
         layer_norm: bool = False,
+        parameterization: Parameterization = "ntk",
+        base_width: int | None = None,
     ):
         check_count("blocks", blocks, 1)
         check_count("block_depth", block_depth, 1)
         check_deviation("W_std", W_std, positive=True)
         check_deviation("b_std", b_std, positive=False)
+        check_parameterization(parameterization, base_width)
         self.blocks, self.block_depth, self.activation, self.layer_norm = blocks, block_depth, activation, layer_norm
         self.W_std, self.b_std = W_std, b_std
+        self.parameterization, self.base_width = parameterization, base_width
         self._activations = parse_activations(activation)
 
     def layers(self) -> tuple[Layer, ...]:
@@ -51,4 +60,5 @@ class ResNet(Architecture):
                 residual += after_activation(self._activations, dense, layer_norm=norm)
             layers += (Sum((dense, Serial(residual))),)
         last = Dense(self.W_std, None, features=1)
-        return layers + after_activation(self._activations, last, layer_norm=self.layer_norm)
+        layers += after_activation(self._activations, last, layer_norm=self.layer_norm)
+        return parameterized(layers, self.parameterization, self.base_width)

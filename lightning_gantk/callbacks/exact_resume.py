@@ -15,7 +15,8 @@ class ExactResume(Callback):
 
     ``GAN`` brings this callback along. Lightning restores parameters, optimizers and the place in the data. This adds:
 
-    - the states of all random number generators, of each process its own, put back before the first batch;
+    - the states of all random number generators, of each process its own, put back before the first batch; they are
+      alike in all processes, so that a run may go on with more or fewer of them;
     - the counters of Lightning's loops. It writes them as they stand at the moment of saving, before, amid or after
       validation, before or after the end of an epoch, and cannot tell all of these apart when it resumes: it leaves
       validations out, counts epochs twice or trains a batch too many (lightning 2.6: ``_TrainingEpochLoop.reset`` and
@@ -23,21 +24,27 @@ class ExactResume(Callback):
       the validation that may follow the last of them is done, or is not.
 
     Resumption then runs the very hooks that the uninterrupted run would have run. It is exact where the training data
-    resume, as those of ``datamodules`` do, and where no gradients were being accumulated at the moment of saving.
+    resume, as those of ``datamodules`` do, and where no gradients were being accumulated at the moment of saving. With
+    another number of processes and as large a batch of all together, it is exact but for rounding.
     """
 
     def __init__(self) -> None:
+        self._begun = random_states.capture()
         self._loaded: dict[str, Any] | None = None
         self._validated = False
         self._ends_epoch = False
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if trainer.world_size > 1:
+            # Lightning has seeded anew in joining the processes: several are to draw what one would have drawn.
+            random_states.restore(self._begun)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._loaded is None:
             return
         self._validated, states = self._loaded["validated"], self._loaded["random_states"]
         self._loaded = None
-        if trainer.global_rank < len(states):
-            random_states.restore(states[trainer.global_rank])
+        random_states.restore(states[trainer.global_rank if trainer.global_rank < len(states) else 0])
         epoch_loop, batches = trainer.fit_loop.epoch_loop, trainer.fit_loop._data_fetcher
         if epoch_loop._num_ready_batches_reached() and not epoch_loop._should_check_val_fx(batches):
             # The epoch is over and no validation is due. Lightning would wait for one, and train meanwhile.

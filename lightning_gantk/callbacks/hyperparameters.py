@@ -7,13 +7,14 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 
 class LogHyperparameters(Callback):
-    """Fills TensorBoard's HPARAMS tab with the run's configuration and its FID, from the first validation on.
+    """Fills TensorBoard's HPARAMS tab with the run's configuration and results, from the first validation on.
 
-    Without validation nothing is logged. TensorBoard shows the latest value of the metric.
+    The results are those of validation, ``val/fid`` and its like; of a run without validation the generator's loss,
+    from the end of training on. TensorBoard shows the latest value of each.
 
     Args:
         others: Values to show besides the hyper-parameters of model and data, nested or not.
-        metric: The result to show.
+        metric: A result without which it is not time yet.
     """
 
     def __init__(self, others: dict[str, Any] | None = None, metric: str = "val/fid"):
@@ -21,15 +22,22 @@ class LogHyperparameters(Callback):
         self._logged = False
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        value = trainer.callback_metrics.get(self.metric)
-        if self._logged or value is None or trainer.sanity_checking:
+        if self.metric in trainer.callback_metrics and not trainer.sanity_checking:
+            self._log(trainer, pl_module, "val/")
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._log(trainer, pl_module, "train/generator_loss")
+
+    def _log(self, trainer: Trainer, pl_module: LightningModule, start: str) -> None:
+        if self._logged:
             return
         self._logged = True
+        results = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(start)}
         data = {"data": {"class_path": type(trainer.datamodule).__name__, "init_args": trainer.datamodule.hparams}}
         parameters = flat({**self.others, **pl_module.hparams, **(data if trainer.datamodule else {})})
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
-                logger.log_hyperparams(parameters, {self.metric: float(value)}, trainer.global_step)
+                logger.log_hyperparams(parameters, results, trainer.global_step)
 
 
 def flat(parameters: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -46,6 +46,8 @@ class SavePredictions(Callback):
         self._batches.append((outputs.float().cpu(), batch.float().cpu()))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return  # every process has sampled them all
         samples, latents = (torch.cat(parts) for parts in zip(*self._batches, strict=True))
         folder = self._folder(trainer)
         folder.mkdir(parents=True, exist_ok=True)

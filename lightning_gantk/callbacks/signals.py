@@ -12,6 +12,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from lightning_gantk.callbacks.checkpoints import LastCheckpoint
 from lightning_gantk.callbacks.folders import shown
+from lightning_gantk.processes import largest
 
 
 class StoppedBySignal(SystemExit):
@@ -29,7 +30,8 @@ class StopOnSignal(Checkpoint):
     """On SIGTERM or Ctrl-C finishes the generator step at hand, saves ``last.ckpt`` and stops.
 
     A validation is broken off, and a run resumed from the checkpoint does it anew. Outside training, where there is
-    nothing to save, and on a second Ctrl-C it stops at once. Of several processes all have to receive the signal.
+    nothing to save, and on a second Ctrl-C it stops at once. Where one of several processes receives the signal, all
+    stop after the same step.
 
     It is a ``Checkpoint`` to Lightning, which calls these after all other callbacks.
     """
@@ -55,11 +57,11 @@ class StopOnSignal(Checkpoint):
 
     def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
         # Stopping waits for the next hook, so that what this step logged is written.
-        if self._received and trainer.global_step > self._begun:
+        if trainer.global_step > self._begun and self._anywhere(trainer):
             self._save(trainer)
 
     def on_validation_batch_end(self, trainer: Trainer, *args: Any) -> None:
-        if self._received:
+        if self._anywhere(trainer):
             self._save(trainer)
             self._stop_if_saved(trainer)
 
@@ -82,6 +84,12 @@ class StopOnSignal(Checkpoint):
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, receive)
+
+    def _anywhere(self, trainer: Trainer) -> bool:
+        """Whether any process has received a signal; they must all ask."""
+        found = int(largest(self._received, trainer.strategy.root_device))
+        self._received = self._received or found  # one may have come in the meantime
+        return bool(found)
 
     def _save(self, trainer: Trainer) -> None:
         trainer.save_checkpoint(LastCheckpoint.path(trainer))

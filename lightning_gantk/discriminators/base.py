@@ -35,11 +35,22 @@ class Discriminator(nn.Module, ABC):
 
     @abstractmethod
     def fit(self, real: Tensor, fake: Tensor) -> None:
-        """Trains the discriminator to tell ``real`` ``(M, ...)`` from ``fake`` ``(N, ...)``; both without graph."""
+        """Trains the discriminator to tell ``real`` ``(M, ...)`` from ``fake`` ``(N, ...)``; both without graph.
+
+        Where several processes work on the run, each of them calls it with the same samples, those of all processes,
+        and comes out with the same discriminator.
+        """
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
         """Raw scores ``(N,)`` of samples ``(N, ...)``, differentiable in ``x`` and in nothing else."""
+
+    def gram(self, x: Tensor) -> Tensor | None:
+        """The Gram matrix ``(N, N)`` of samples ``(N, ...)`` under the kernel that the discriminator trains by.
+
+        None where there is no such kernel.
+        """
+        return None
 
     @torch.no_grad()
     def statistics(self, real_scores: Tensor, fake_scores: Tensor) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from lightning_gantk.discriminators.base import Discriminator, check_batch
 from lightning_gantk.discriminators.initial import InitialFunction
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.losses import AdversarialLoss
+from lightning_gantk.processes import average, own_part, take_from_first
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
@@ -23,6 +24,9 @@ class FiniteDiscriminator(Discriminator):
 
     By default it is plain gradient ascent on L with learning rate ``time / steps``: in the NTK parameterization that
     is the finite-width counterpart of ``NTKDiscriminator`` with the same architecture, loss and time.
+
+    Where several processes work on the run, each takes the gradient of its part of the batch, all take the mean of
+    these, and so the same step: weights stay equal to the bit.
 
     Args:
         architecture: An architecture, or any torch module that maps ``(N, ...)`` to ``(N,)`` or ``(N, 1)``.
@@ -99,8 +103,8 @@ class FiniteDiscriminator(Discriminator):
         """Takes ``steps`` optimizer steps towards larger L.
 
         Args:
-            real: ``(M, ...)``.
-            fake: ``(N, ...)``.
+            real: ``(M, ...)``; of all processes, where there are several.
+            fake: ``(N, ...)``; the same.
         """
         check_batch(real, fake)
         if self.network is None:
@@ -111,12 +115,11 @@ class FiniteDiscriminator(Discriminator):
         if self.reset:
             self._reset()
         real, fake = real.detach(), fake.detach()
-        both = torch.cat([real, fake])
         self.network.requires_grad_(True)
         try:
             with torch.enable_grad():
                 for _ in range(self.steps):
-                    self._step(both, real, fake)
+                    self._step(real, fake)
         finally:
             self.network.requires_grad_(False)
             self.optimizer.zero_grad(set_to_none=True)
@@ -137,20 +140,22 @@ class FiniteDiscriminator(Discriminator):
             )
         return scores.view(-1) if self.initial is None else scores.view(-1) + self.initial(x)
 
-    def _step(self, both: Tensor, real: Tensor, fake: Tensor) -> None:
-        real_scores, fake_scores = self._scores(both).split([len(real), len(fake)])
+    def _step(self, real: Tensor, fake: Tensor) -> None:
+        own = [own_part(real), own_part(fake)]
+        real_scores, fake_scores = self._scores(torch.cat(own)).split([len(batch) for batch in own])
         objective = -self.loss.discriminator(real_scores, fake_scores)
         if self.gradient_penalty:
             objective = objective + self.gradient_penalty * self._penalty(real, fake)
         self.optimizer.zero_grad(set_to_none=True)
         objective.backward()
+        average(p.grad for p in self.network.parameters() if p.grad is not None)
         self.optimizer.step()
 
     def _penalty(self, real: Tensor, fake: Tensor) -> Tensor:
         """Mean of (|grad f| - 1)^2 at random points between pairs of a real and a fake sample."""
         pairs = min(len(real), len(fake))
         share = torch.rand(pairs, *(1,) * (real.ndim - 1), device=real.device, dtype=real.dtype)
-        between = (share * real[:pairs] + (1 - share) * fake[:pairs]).requires_grad_()
+        between = own_part(share * real[:pairs] + (1 - share) * fake[:pairs]).requires_grad_()
         (gradient,) = torch.autograd.grad(self._scores(between).sum(), between, create_graph=True)
         return ((gradient.flatten(1).norm(dim=1) - 1) ** 2).mean()
 
@@ -176,6 +181,7 @@ class FiniteDiscriminator(Discriminator):
     def _reset(self) -> None:
         fresh = self._draw(self._in_shape)
         self.network.load_state_dict(fresh.state_dict())
+        take_from_first([*self.network.parameters(), *self.network.buffers()])
         self.optimizer = self._make_optimizer(self.network.parameters())
 
     def get_extra_state(self) -> dict[str, Any]:

@@ -61,7 +61,8 @@ class InitialFunction(nn.Module):
             self.build(x.shape[1:])
             self.network.to(x.device)
         parameter = next(self.network.parameters(), x)
-        scores = self.network(x.to(parameter.dtype)).to(x.dtype)
+        with torch.autocast(x.device.type, enabled=False):  # the same function in mixed precision
+            scores = self.network(x.to(parameter.dtype)).to(x.dtype)
         if scores.shape not in ((len(x),), (len(x), 1)):
             raise ConfigError(f"f_0 must give one score per sample, (N,) or (N, 1); got {tuple(scores.shape)}.")
         return self.scale * scores.view(-1)

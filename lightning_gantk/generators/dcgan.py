@@ -1,12 +1,14 @@
 """The convolutional generator of DCGAN."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lightning_gantk.errors import ConfigError
+from lightning_gantk.generators.activations import activated, parse
 from lightning_gantk.generators.base import Generator
 from lightning_gantk.generators.latent import Distribution, LatentSampler
 
@@ -25,7 +27,10 @@ class DCGANGenerator(Generator):
         latent_dim: Number of latent coordinates.
         channels: Feature maps before the last convolution; each earlier stage has twice as many.
         latent: "normal" or "uniform".
-        batch_norm: BatchNorm before each ReLU. It speeds training up; without it samples of a batch are independent.
+        activation: As of an architecture: a name, a mapping with ``name`` and parameters, or a list of these, the sum
+            of parallel branches; also "silu" and "tanh".
+        batch_norm: BatchNorm before each activation. It speeds training up; without it samples of a batch are
+            independent.
 
     Raises:
         ConfigError: If an argument is not one of those allowed.
@@ -38,25 +43,29 @@ class DCGANGenerator(Generator):
         channels: int = 32,
         *,
         latent: Distribution = "normal",
+        activation: str | Mapping[str, Any] | list[str | Mapping[str, Any]] = "relu",
         batch_norm: bool = True,
     ):
         super().__init__(out_shape=out_shape)
         doublings = _doublings(self.out_shape)
         if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
             raise ConfigError(f"'channels' must be a positive whole number, got {channels!r}.")
+        activations = parse(activation)
         self.latent_sampler = LatentSampler(latent_dim, latent)
         depth, height, width = self.out_shape
         widths = [channels * 2**stage for stage in reversed(range(doublings))]
         start = (widths[0], height // 2**doublings, width // 2**doublings)
 
-        def normalised(features: int) -> list[nn.Module]:
-            return [nn.BatchNorm2d(features), nn.ReLU()] if batch_norm else [nn.ReLU()]
+        def doubling(into: int, out: int, *, last: bool) -> list[nn.Module]:
+            bias = last or not batch_norm
+            norm = [nn.BatchNorm2d(into)] if batch_norm else []
+            return norm + activated(activations, lambda: nn.ConvTranspose2d(into, out, 4, 2, 1, bias=bias))
 
         layers: list[nn.Module] = [nn.Linear(latent_dim, start[0] * start[1] * start[2], bias=not batch_norm)]
-        layers += [nn.Unflatten(1, start), *normalised(widths[0])]
+        layers += [nn.Unflatten(1, start)]
         for features, following in pairwise(widths):
-            layers += [nn.ConvTranspose2d(features, following, 4, 2, 1, bias=not batch_norm), *normalised(following)]
-        layers += [nn.ConvTranspose2d(widths[-1], depth, 4, 2, 1), nn.Tanh()]
+            layers += doubling(features, following, last=False)
+        layers += [*doubling(widths[-1], depth, last=True), nn.Tanh()]
         self.network = nn.Sequential(*layers).to(memory_format=torch.channels_last)
 
     def latent(

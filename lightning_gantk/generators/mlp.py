@@ -1,24 +1,17 @@
 """The fully connected generator, for vectors and images of any size."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from lightning_gantk.errors import ConfigError
+from lightning_gantk.generators.activations import activated, parse
 from lightning_gantk.generators.base import Generator
 from lightning_gantk.generators.latent import Distribution, LatentSampler
-
-_ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "relu": nn.ReLU,
-    "leaky_relu": nn.LeakyReLU,
-    "gelu": nn.GELU,
-    "silu": nn.SiLU,
-    "tanh": nn.Tanh,
-}
 
 
 class MLPGenerator(Generator):
@@ -28,7 +21,8 @@ class MLPGenerator(Generator):
         out_shape: ``(d,)`` for vectors, ``(C, H, W)`` for images.
         latent_dim: Number of latent coordinates.
         hidden: Units of each hidden layer; an empty list gives an affine map.
-        activation: "relu", "leaky_relu" (slope 0.01), "gelu", "silu" or "tanh".
+        activation: As of an architecture: a name, a mapping with ``name`` and parameters, or a list of these, the sum
+            of parallel branches; also "silu" and "tanh".
         output: "tanh" keeps every coordinate in [-1, 1], "linear" leaves them free; where none is given, images
             take tanh and vectors linear.
         latent: "normal" or "uniform".
@@ -43,24 +37,22 @@ class MLPGenerator(Generator):
         latent_dim: int = 64,
         hidden: Sequence[int] = (256, 256, 256),
         *,
-        activation: Literal["relu", "leaky_relu", "gelu", "silu", "tanh"] = "relu",
+        activation: str | Mapping[str, Any] | list[str | Mapping[str, Any]] = "relu",
         output: Literal["tanh", "linear"] | None = None,
         latent: Distribution = "normal",
     ):
         super().__init__(out_shape=out_shape)
-        if activation not in _ACTIVATIONS:
-            raise ConfigError(f"'activation' must be one of {', '.join(_ACTIVATIONS)}, got {activation!r}.")
+        activations = parse(activation)
         if output not in (None, "tanh", "linear"):
             raise ConfigError(f"'output' must be 'tanh', 'linear' or null, got {output!r}.")
         if any(not isinstance(units, int) or units < 1 for units in hidden):
             raise ConfigError(f"'hidden' must list positive whole numbers, got {list(hidden)}.")
         self.latent_sampler = LatentSampler(latent_dim, latent)
         bounded = output == "tanh" or (output is None and len(self.out_shape) == 3)
-        sizes = [latent_dim, *hidden]
-        layers: list[nn.Module] = []
-        for fan_in, fan_out in pairwise(sizes):
-            layers += [nn.Linear(fan_in, fan_out), _ACTIVATIONS[activation]()]
-        layers += [nn.Linear(sizes[-1], math.prod(self.out_shape))]
+        sizes = [latent_dim, *hidden, math.prod(self.out_shape)]
+        layers: list[nn.Module] = [nn.Linear(sizes[0], sizes[1])]
+        for fan_in, fan_out in pairwise(sizes[1:]):
+            layers += activated(activations, lambda into=fan_in, out=fan_out: nn.Linear(into, out))
         self.network = nn.Sequential(*layers, *([nn.Tanh()] if bounded else []))
 
     def latent(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators.base import Generator
+from lightning_gantk.processes import processes
 
 if TYPE_CHECKING:
     from lightning.pytorch import LightningDataModule
@@ -93,7 +94,8 @@ class Particles(Generator):
         chosen = self.samples.index_select(0, latent)
         if chosen.ndim == 4:
             chosen = chosen.contiguous(memory_format=torch.channels_last)
-        return _Scaled.apply(chosen, len(latent)) if self.per_particle else chosen
+        # Of several processes each has a part of the batch, and the mean of their gradients is taken.
+        return _Scaled.apply(chosen, len(latent) * processes()) if self.per_particle else chosen
 
     def extra_repr(self) -> str:
         return f"n={len(self.samples)}, out_shape={self.out_shape}, per_particle={self.per_particle}"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import jax
 
 from lightning_gantk.architectures.layers import Conv, GlobalAveragePool, Layer, Serial, Sum
+from lightning_gantk.architectures.standard import Standard
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.kernels import native, neural_tangents
 from lightning_gantk.kernels.base import Kernel, Products
@@ -26,8 +27,9 @@ class ArchitectureKernel(Kernel):
     """NTK (Jacot et al., 2018) or NNGP kernel of an architecture.
 
     Layers of ``architectures.layers`` have recursions of our own: native code on the CPU in float32 (where a C++
-    compiler is found), JAX otherwise. A global average pool, and layers of your own that have no recursion, go through
-    neural-tangents (Novak et al., 2020). ``repr`` says which of both, the log which engine ran.
+    compiler is found), JAX otherwise. A global average pool, the standard parameterization, and layers of your own that
+    have no recursion, go through neural-tangents (Novak et al., 2020). ``repr`` says which of both, the log which
+    engine ran.
 
     Inner products are taken at the highest matmul precision: the TF32 default of recent GPUs leaves no digits of
     1 - cos^2 between near neighbours.
@@ -132,4 +134,5 @@ def _gram(kernel: ArchitectureKernel, x: jax.Array, y: jax.Array) -> jax.Array:
 def _has(layer: Layer, kind: type[Layer]) -> bool:
     """Whether a layer of a kind stands anywhere in a description."""
     inner = layer.layers if isinstance(layer, Serial) else layer.branches if isinstance(layer, Sum) else ()
+    inner = (layer.layer,) if isinstance(layer, Standard) else inner
     return isinstance(layer, kind) or any(_has(part, kind) for part in inner)

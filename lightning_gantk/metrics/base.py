@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_gantk.errors import ConfigError, TrainingDiverged
+from lightning_gantk.processes import gathered
 
 
 class Quality(nn.Module, ABC):
@@ -148,25 +149,6 @@ class PointQuality(Quality):
 
     def reset(self, *, real: bool = False) -> None:
         self._kept = {True: [] if real else self._kept[True], False: []}
-
-
-def processes() -> int:
-    """How many processes work on the run."""
-    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return torch.distributed.get_world_size() if distributed else 1
-
-
-def gathered(samples: Tensor) -> Tensor:
-    """The samples ``(N, ...)`` of all processes, which may have different N, in the order of their ranks."""
-    if processes() == 1:
-        return samples
-    counts = [torch.zeros((), dtype=torch.long, device=samples.device) for _ in range(processes())]
-    torch.distributed.all_gather(counts, torch.tensor(len(samples), device=samples.device))
-    most = int(max(counts))
-    filled = torch.cat([samples, samples.new_zeros(most - len(samples), *samples.shape[1:])]).contiguous()
-    parts = [torch.empty_like(filled) for _ in counts]
-    torch.distributed.all_gather(parts, filled)
-    return torch.cat([part[: int(count)] for part, count in zip(parts, counts, strict=True)])
 
 
 def in_double(samples: Tensor) -> Tensor:

@@ -91,6 +91,7 @@ def _download() -> Path:
         raise ConfigError(
             f"the Inception weights are not in {str(path.parent)!r} and the download failed ({error}): run once with a"
             f" network; or fetch {URL_INCEPTION_V3} elsewhere and name the file in InceptionFeatures' weights_path; or"
-            " use another extractor, such as lightning_gantk.metrics.LeNetFeatures for digits, which needs no download."
+            " use a measure that needs no download, of lightning_gantk.metrics: LeNetFeatures for digits,"
+            " EnergyDistance or Sinkhorn for any images."
         ) from error
     return path

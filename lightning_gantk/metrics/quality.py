@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from lightning_gantk.errors import ConfigError, TrainingDiverged
-from lightning_gantk.metrics.base import Quality, processes
+from lightning_gantk.metrics.base import Quality
 from lightning_gantk.metrics.features import FeatureExtractor
+from lightning_gantk.processes import gathered, processes
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
@@ -111,7 +112,7 @@ class SampleQuality(Quality):
         Raises:
             RuntimeError: If there are fewer than two real or two generated images.
         """
-        seen = {real: number * processes() for real, number in self._seen.items()}
+        seen = self._seen_by_all()
         if min(seen.values()) < 2:
             raise RuntimeError(f"FID and KID need two images of a kind: {seen[True]} real, {seen[False]} generated.")
         self._warn_of_few(min(seen.values()))
@@ -130,6 +131,13 @@ class SampleQuality(Quality):
                 metric.reset_real_features = real
                 metric.reset()
         self._seen = {True: 0 if real else self._seen[True], False: 0}
+
+    def _seen_by_all(self) -> dict[bool, int]:
+        if processes() == 1:
+            return self._seen
+        device = self._metrics["fid"].device
+        numbers = gathered(torch.tensor([[self._seen[True], self._seen[False]]], device=device)).sum(0)
+        return {True: int(numbers[0]), False: int(numbers[1])}
 
     def _warn_of_few(self, samples: int) -> None:
         dimensions = self.features.num_features

@@ -1,0 +1,114 @@
+"""The standard parameterization: weights carry their scale, as in a plain torch network.
+
+Weights are drawn from ``N(0, W_std^2 / fan_in)``, biases from ``N(0, b_std^2)``, and the layer multiplies by nothing.
+The function at initialisation is that of the NTK parameterization; training is not: the gradient of a layer's weights
+is ``sqrt(fan_in) / W_std`` times larger, that of its biases ``1 / b_std`` times, so that the NTK grows like the width
+and a learning rate has to fall like 1 / width.
+
+``base_width`` N keeps that in bounds as the width n grows (Sohl-Dickstein et al., "On the infinite width limit of
+neural networks with a standard parameterization", 2020; neural-tangents' convention with ``s = n / N``): hidden fan-ins
+count as those of width N, and the layer divides by ``sqrt(n / N)``. At n = N it is the plain network. At other widths
+its NTK is near that of width N and tends to the kernel as n grows: a learning rate means what it means at width N, and
+``NTKDiscriminator(time=t)`` stands for gradient steps with learning rate x steps = t in that convention.
+"""
+
+import math
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from lightning_gantk.architectures.layers import Conv, Dense, Layer, NTKConv, NTKDense, Serial, Shape, Sum
+from lightning_gantk.errors import ConfigError
+
+Parameterization = Literal["ntk", "standard"]
+
+
+@dataclass(frozen=True)
+class Standard(Layer):
+    """A Dense or Conv layer in the standard parameterization.
+
+    Attributes:
+        layer: The layer in the NTK parameterization.
+        base_width: N; None for the width of the network itself.
+        first: Whether it reads samples, whose number of coordinates does not grow with the width.
+    """
+
+    layer: Dense | Conv
+    base_width: int | None
+    first: bool
+
+    def build(self, in_shape: Shape, width: int) -> tuple[nn.Module, Shape]:
+        module, shape = self.layer.build(in_shape, width)
+        growth = 1.0 if self.first or self.base_width is None else width / self.base_width
+        _standardise(module, growth)
+        return module, shape
+
+    def stax(self, stax: ModuleType) -> Any:
+        if self.base_width is None:
+            raise ConfigError(
+                "The kernel of the standard parameterization grows with the width and has no limit: set 'base_width' "
+                "to the width of the finite network that it stands for."
+            )
+        layer = self.layer
+        if isinstance(layer, Dense):
+            features = layer.features or self.base_width
+            return stax.Dense(features, layer.W_std, layer.b_std, parameterization="standard")
+        window, strides = (layer.kernel_size,) * 2, (layer.stride,) * 2
+        options = {"W_std": layer.W_std, "b_std": layer.b_std, "parameterization": "standard"}
+        return stax.Conv(self.base_width, window, strides, "SAME", **options)
+
+
+def parameterized(
+    layers: tuple[Layer, ...], parameterization: Parameterization, base_width: int | None
+) -> tuple[Layer, ...]:
+    """The layers in a parameterization.
+
+    Args:
+        layers: In the NTK parameterization.
+        parameterization: "ntk" changes nothing.
+        base_width: Of the standard parameterization.
+    """
+    if parameterization == "ntk":
+        return layers
+    return _converted(Serial(layers), base_width, first=True)[0].layers
+
+
+def check_parameterization(parameterization: str, base_width: int | None) -> None:
+    """Refuses a parameterization that does not exist, and a base width that is out of place."""
+    if parameterization not in ("ntk", "standard"):
+        raise ConfigError(f"'parameterization' must be 'ntk' or 'standard', got {parameterization!r}.")
+    if base_width is None:
+        return
+    if parameterization == "ntk":
+        raise ConfigError(f"'base_width' belongs to the standard parameterization: set it to null, got {base_width}.")
+    if isinstance(base_width, bool) or not isinstance(base_width, int) or base_width < 1:
+        raise ConfigError(f"'base_width' must be null or a positive whole number, got {base_width!r}.")
+
+
+def _converted(layer: Layer, base_width: int | None, *, first: bool) -> tuple[Layer, bool]:
+    """The layer in the standard parameterization, and whether what follows it still reads samples."""
+    if isinstance(layer, Dense | Conv):
+        return Standard(layer, base_width, first), False
+    if isinstance(layer, Serial):
+        layers = []
+        for inner in layer.layers:
+            inner, first = _converted(inner, base_width, first=first)
+            layers.append(inner)
+        return Serial(tuple(layers)), first
+    if isinstance(layer, Sum):
+        branches = [_converted(branch, base_width, first=first) for branch in layer.branches]
+        return Sum(tuple(branch for branch, _ in branches)), all(still for _, still in branches)
+    return layer, first
+
+
+@torch.no_grad()
+def _standardise(module: NTKDense | NTKConv, growth: float) -> None:
+    """Moves the scales of a layer into its parameters, but for 1 / sqrt(growth)."""
+    module.weight.mul_(module.scale * math.sqrt(growth))
+    module.scale = 1 / math.sqrt(growth)
+    if module.bias is not None:
+        module.bias.mul_(module.b_std)
+        module.b_std = 1.0

@@ -1,0 +1,111 @@
+"""Measurements at an interval: what every monitor shares."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from datamodules.loader import collate, permutation
+from lightning_gantk.errors import ConfigError
+from lightning_gantk.random_states import isolated
+
+_SEED = 7_411  # of latents and choices: the same at each measurement of each run
+_BATCH = 500
+
+
+class Monitor(Callback, ABC):
+    """Measures something after the first generator step and then at an interval. One of your own has ``measure``.
+
+    It draws from random numbers of its own and leaves training as it is. Of several processes the first measures, and
+    the others wait for it.
+
+    Args:
+        every_n_steps: Generator steps from one measurement to the next.
+
+    Attributes:
+        latest: The values measured last, by name; empty before the first.
+
+    Raises:
+        ConfigError: If the interval is not positive.
+    """
+
+    def __init__(self, every_n_steps: int = 500):
+        positive(type(self).__name__, every_n_steps=every_n_steps)
+        self.every_n_steps = every_n_steps
+        self.latest: dict[str, float] = {}
+        self._measured = 0
+
+    @abstractmethod
+    def measure(self, trainer: Trainer, gan: LightningModule, real: Tensor) -> dict[str, float]:
+        """The values by name, as loggers are to see them.
+
+        Args:
+            trainer: The trainer.
+            gan: The module in training.
+            real: The batch of this step, ``(N, ...)``.
+        """
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Tensor, batch_idx: int
+    ) -> None:
+        step = trainer.global_step
+        if step == self._measured or not (step == 1 or step % self.every_n_steps == 0):
+            return
+        self._measured = step  # while gradients are being accumulated the step stays the same
+        if not trainer.is_global_zero or trainer.fast_dev_run:
+            return
+        with isolated(_SEED), torch.no_grad(), torch.autocast(batch.device.type, enabled=False):
+            self.latest = self.measure(trainer, pl_module, batch)
+        for logger in trainer.loggers:
+            logger.log_metrics(self.latest, step)
+
+
+def fixed_samples(gan: LightningModule, count: int) -> Tensor:
+    """Samples ``(count, ...)`` from latents that are always the same, in float32."""
+    latent = gan.generator.latent(count, generator=torch.Generator().manual_seed(_SEED))
+    return torch.cat([gan.sample(part) for part in latent.split(_BATCH)]).float()
+
+
+def training_samples(trainer: Trainer, count: int | None) -> Iterator[Tensor]:
+    """Batches of ``count`` training samples that are always the same, or of all."""
+    dataset = _data(trainer).train_dataset
+    chosen = permutation(len(dataset), _SEED)[:count]
+    return iter(_loader(Subset(dataset, chosen)))
+
+
+def held_out_samples(trainer: Trainer, count: int) -> Tensor:
+    """At most ``count`` held-out samples, always the same.
+
+    Where a data module validates against its training samples, they are those of its reference, which are fresh there.
+    """
+    data = _data(trainer)
+    fresh = data.val_dataset is data.train_dataset
+    batches, found = iter(data.reference_dataloader() if fresh else _loader(data.val_dataset)), []
+    while sum(map(len, found)) < count and (batch := next(batches, None)) is not None:
+        found.append(batch)
+    return torch.cat(found)[:count]
+
+
+def positive(name: str, **numbers: int | None) -> None:
+    """Raises ConfigError for an option that is below 1; None, an option not given, passes."""
+    for option, value in numbers.items():
+        if value is not None and value < 1:
+            raise ConfigError(f"'{option}' of {name} must be at least 1, got {value}.")
+
+
+def _loader(dataset: Dataset[Tensor]) -> DataLoader[Tensor]:
+    return DataLoader(dataset, batch_size=_BATCH, collate_fn=collate, generator=torch.Generator())
+
+
+def _data(trainer: Trainer) -> Any:
+    data = trainer.datamodule
+    if not hasattr(data, "train_dataset") or not hasattr(data, "val_dataset"):
+        raise ConfigError(
+            "A monitor of samples compares them with real ones and needs a data module with 'train_dataset' and "
+            f"'val_dataset', such as those of datamodules; got {type(data).__name__}."
+        )
+    return data

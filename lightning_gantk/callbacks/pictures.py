@@ -1,0 +1,98 @@
+"""Pictures of points while training goes on: samples, target, score, gradients; and a film of them."""
+
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
+
+from lightning_gantk.callbacks.folders import run_folder
+from lightning_gantk.errors import ConfigError
+
+_MOST = 2000  # samples of either kind in a picture
+_SEED = 1_602
+
+
+class ScorePictures(Callback):
+    """Draws samples and target with the score as background and the gradients as arrows: after the first step, at an
+    interval, and at the end. In 1-D the score is a curve.
+
+    Each picture goes to TensorBoard as ``score`` and to ``pictures/step_XXXXXX.png`` in the run's folder. It shows a
+    real batch, the generator's samples (all particles) and the discriminator as it was fitted last. With ``film`` they
+    are joined at the end into ``pictures/film.gif`` or ``.mp4``. For samples that are no points in 1-D or 2-D it does
+    nothing.
+
+    Args:
+        every_n_steps: Generator steps from one picture to the next.
+        limits: Left, right, bottom and top of all pictures; around the samples of the first where none are given.
+        film: "gif", "mp4" (where there is ffmpeg), or null.
+        frames_per_second: Of the film.
+
+    Raises:
+        ConfigError: If an argument is not one of those allowed.
+    """
+
+    def __init__(
+        self,
+        every_n_steps: int = 1000,
+        limits: list[float] | None = None,
+        film: Literal["gif", "mp4"] | None = None,
+        frames_per_second: float = 10.0,
+    ):
+        if every_n_steps < 1:
+            raise ConfigError(f"'every_n_steps' of the score pictures must be at least 1, got {every_n_steps}.")
+        if limits is not None and (len(limits) != 4 or limits[0] >= limits[1] or limits[2] >= limits[3]):
+            raise ConfigError(f"'limits' must be left, right, bottom and top of the pictures, got {limits}.")
+        if film not in (None, "gif", "mp4"):
+            raise ConfigError(f"'film' must be 'gif', 'mp4' or null, got {film!r}.")
+        self.every_n_steps, self.film, self.frames_per_second = every_n_steps, film, frames_per_second
+        self.limits = None if limits is None else tuple(limits)
+        self._begun = self._drawn = -1
+        self._batch: Tensor | None = None
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        self._begun = trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Tensor, batch_idx: int
+    ) -> None:
+        self._batch = batch
+        step = trainer.global_step
+        if step > self._begun and (step == 1 or step % self.every_n_steps == 0):
+            self._draw(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._batch is not None:
+            self._draw(trainer, pl_module)
+        self._batch = None
+        if self.film is not None and self._drawn >= 0 and trainer.is_global_zero:
+            from lightning_gantk.pictures.film import film, frames_of
+
+            folder = run_folder(trainer)
+            film(frames_of(folder), folder / "pictures" / f"film.{self.film}", frames_per_second=self.frames_per_second)
+
+    def _draw(self, trainer: Trainer, gan: LightningModule) -> None:
+        step, shape = trainer.global_step, gan.generator.out_shape
+        if step == self._drawn or len(shape) != 1 or shape[0] > 2 or trainer.fast_dev_run:
+            return
+        self._drawn = step
+        if not trainer.is_global_zero:
+            return
+        from lightning_gantk.pictures.fields import limits_around, samples_on_score, to_numpy
+        from lightning_gantk.pictures.style import pixels, save
+
+        real, fake = self._batch[:_MOST], self._samples(gan)
+        if self.limits is None and shape[0] == 2:
+            self.limits = limits_around(to_numpy(real), to_numpy(fake))
+        drawn = samples_on_score(real, fake, gan.discriminator, limits=self.limits, title=f"step {step}")
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_image("score", pixels(drawn), step, dataformats="HWC")
+        save(drawn, run_folder(trainer) / "pictures" / f"step_{step:06d}.png", dpi=150)
+
+    def _samples(self, gan: LightningModule) -> Tensor:
+        latent = gan.generator.population()
+        if latent is None:
+            latent = gan.generator.latent(len(self._batch), generator=torch.Generator().manual_seed(_SEED))
+        return gan.sample(latent[:_MOST]).to(self._batch)

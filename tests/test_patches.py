@@ -1,0 +1,78 @@
+"""Patches of photographs."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from datamodules import PatchesDataModule
+from lightning_gantk.errors import ConfigError
+
+
+def ready(**options):
+    data = PatchesDataModule(**{"batch_size": 4, "image_size": 16, **options})
+    data.prepare_data()
+    data.setup()
+    return data
+
+
+@pytest.fixture
+def photograph(tmp_path):
+    """200 x 60 pixels: red left of 150, and blue from there on."""
+    picture = Image.new("RGB", (200, 60), "red")
+    picture.paste("blue", (150, 0, 200, 60))
+    picture.save(tmp_path / "photograph.png")
+    return str(tmp_path / "photograph.png")
+
+
+def test_patches_of_training_and_held_out_share_no_pixel(photograph):
+    data = ready(photographs=[photograph], crop_sizes=[16, 32], num_samples=300, val_size=50)
+    training, held_out = data.train_dataset[:], data.val_dataset[:]
+    assert (training.shape, held_out.shape) == ((300, 3, 16, 16), (50, 3, 16, 16))
+    assert torch.all(training == torch.tensor([1.0, -1, -1]).view(3, 1, 1))
+    assert torch.all(held_out == torch.tensor([-1.0, -1, 1]).view(3, 1, 1))
+
+
+def test_patches_are_cut_as_they_are(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 80, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "noise.png")
+    data = ready(photographs=[str(tmp_path / "noise.png")], crop_sizes=[16], num_samples=5, val_size=2)
+    windows = np.lib.stride_tricks.sliding_window_view(pixels, (16, 16), (0, 1)).reshape(-1, 3, 16, 16)
+    known = {window.tobytes() for window in windows}
+    assert all(image.permute(2, 0, 1).numpy().tobytes() in known for image in data.train_dataset.images)
+
+
+def test_patches_are_fixed_by_the_seed(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 200, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "noise.png")
+    options = {"photographs": [str(tmp_path / "noise.png")], "num_samples": 20, "val_size": 4, "crop_sizes": [16]}
+    one, same, other = (ready(seed=seed, **options).train_dataset[:] for seed in (0, 0, 1))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_patches_of_the_photographs_that_packages_ship():
+    pytest.importorskip("skimage")
+    data = ready(num_samples=32, val_size=8, image_size=32)
+    assert data.sample_shape == (3, 32, 32)
+    assert data.train_dataset[:].std() > 0.2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"photographs": ["astronomer"]}, r"photograph 'astronomer' cannot be read .*one of astronaut, chelsea"),
+        ({"crop_sizes": [61]}, r"a patch of 61 pixels does not fit into .* 150 wide and 60 high"),
+        ({"crop_sizes": []}, "crop_sizes must name at least one size"),
+        ({"val_part": 1.0}, r"val_part must lie between 0 and 1, not 1\.0"),
+    ],
+)
+def test_patches_refuse_what_does_not_fit(options, message, photograph):
+    with pytest.raises(ConfigError, match=message):
+        ready(**{"photographs": [photograph], **options})
+
+
+def test_patches_name_a_package_that_is_absent(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "skimage.data", None)
+    with pytest.raises(ConfigError, match=r"'astronaut' comes with the package scikit-image.*pip install scikit-image"):
+        ready()
