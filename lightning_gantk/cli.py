@@ -58,7 +58,7 @@ class GANCommand(LightningCLI):
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
         known = LightningCLI.subcommands()
-        return {name: known[name] for name in ("fit", "validate", "predict")}
+        return {name: known[name] for name in ("fit", "validate", "test", "predict")}
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         return super().init_parser(exit_on_error=False, allow_abbrev=False, **kwargs)
@@ -131,9 +131,13 @@ class GANCommand(LightningCLI):
         self.trainer.fit(model, **kwargs)
 
     def validate(self, model: GAN, **kwargs: Any) -> None:
-        if model.quality is None:
-            raise ConfigError("validate has nothing to measure: set model.quality.")
+        _has_something_to_measure(model, "validate")
         self.trainer.validate(model, **kwargs)
+
+    def test(self, model: GAN, **kwargs: Any) -> None:
+        """Measures on the samples held out for the end, where the data have such; else on those of validation."""
+        _has_something_to_measure(model, "test")
+        self.trainer.test(model, **kwargs)
 
     def predict(self, model: GAN, ckpt_path: str, **kwargs: Any) -> None:
         """Samples from the generator in a checkpoint; no data are read."""
@@ -195,3 +199,8 @@ def _leave(message: object, code: int) -> NoReturn:
 
 def _snake(name: str) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
+
+
+def _has_something_to_measure(model: GAN, command: str) -> None:
+    if model.quality is None:
+        raise ConfigError(f"{command} has nothing to measure: set model.quality.")

@@ -28,16 +28,23 @@ class Evaluation:
     def __init__(self, quality: Any):
         self.quality = quality
         self.floor: dict[str, Tensor] = {}
-        self._feeds_real = False
+        self._feeds_real, self._split = False, "val"
         self._held_out = 0
         self._latents = torch.Generator()
         self._rank, self._processes = 0, 1
         self._population_is_fed = False
 
-    def start(self, rank: int = 0, processes: int = 1) -> None:
-        """Begins a validation. The latents of several processes are together those of one with as large batches."""
-        self.quality.reset(real=self._feeds_real)  # where the last validation was broken off, its real samples are few
-        self._feeds_real = not self.quality.has_real
+    def start(self, rank: int = 0, processes: int = 1, split: str = "val") -> None:
+        """Begins a validation. The latents of several processes are together those of one with as large batches.
+
+        Args:
+            rank: Which process this is.
+            processes: How many there are.
+            split: Name of the held-out samples; those of another name than last time are measured anew.
+        """
+        # where the last validation was broken off, its real samples are few
+        self.quality.reset(real=self._feeds_real or split != self._split)
+        self._feeds_real, self._split = not self.quality.has_real, split
         self._held_out = 0
         self._latents.manual_seed(_SEED)
         self._rank, self._processes, self._population_is_fed = rank, processes, False

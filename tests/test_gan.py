@@ -214,6 +214,18 @@ def test_validation_that_was_broken_off_starts_anew(tmp_path):
     torch.testing.assert_close(torch.cat(gan.quality.real), torch.cat(whole.quality.real))
 
 
+def test_test_measures_against_its_own_samples_and_validation_again_against_its_own(tmp_path):
+    data = TinyData()
+    data.setup()
+    data.test_dataset = data.train_dataset
+    gan, trainer = GAN(tiny_generator(), TinyDiscriminator(), quality=TinyQuality()), tiny_trainer(tmp_path)
+    before = trainer.validate(gan, datamodule=data, verbose=False)[0]
+    tested = trainer.test(gan, datamodule=data, verbose=False)[0]
+    assert len(torch.cat(gan.quality.real)) == len(data.train_dataset) != len(data.val_dataset)
+    assert tested.keys() == {name.replace("val/", "test/") for name in before}
+    assert trainer.validate(gan, datamodule=data, verbose=False)[0] == before
+
+
 def test_validate_then_fit_works_on_one_model(tmp_path):
     # `validate` runs in inference mode, whose tensors `fit` could not use.
     gan = GAN(tiny_generator(), TinyDiscriminator(), quality=TinyQuality(), ema_decay=0.5)
