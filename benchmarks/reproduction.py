@@ -1,0 +1,227 @@
+"""The paper's table on 8 Gaussians: ``python -m benchmarks.reproduction --output docs/reproduction.md``.
+
+Every cell is a run of ``train.py`` on the files of configs/paper, three seeds each. Results are kept beside the output,
+in a .json file, run by run: a command that was broken off goes on where it was, and a longer one adds to what is there.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import math
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import torch
+from jax.experimental.compilation_cache import compilation_cache
+
+from lightning_gantk.cli import main as train
+
+_PAPER = Path(__file__).parent.parent / "configs" / "paper"
+REGIMES = {
+    "ipm_inf": "IPM, infinite",
+    "ipm_finite": "IPM, finite",
+    "ipm_finite_reset": "IPM, finite, reset",
+    "lsgan_inf": "LSGAN, infinite",
+    "lsgan_finite": "LSGAN, finite",
+}
+ARCHITECTURES = {"rbf": "RBF", "relu": "ReLU", "relu_no_bias": "ReLU, no bias", "sigmoid": "sigmoid"}
+# Cells beside the paper's settings, and what they change.
+EXTRA = {("ipm_inf", "sigmoid_eta1e7"): ["--model.optimizer.init_args.lr=1e7"]}
+# Franceschi et al., ICML 2022, as orders of magnitude; 50,000 steps.
+KNOWN = {
+    ("ipm_inf", "rbf"): "2.6e-2",
+    ("ipm_inf", "relu"): "1e-6",
+    ("ipm_inf", "relu_no_bias"): "1e-1",
+    ("ipm_inf", "sigmoid"): "8e-2",
+    ("ipm_inf", "sigmoid_eta1e7"): "8e-2",
+    ("ipm_finite", "relu"): "1.2e-1",
+    ("lsgan_inf", "rbf"): "4e-1",
+    ("lsgan_inf", "relu"): "8e-2",
+    ("lsgan_inf", "relu_no_bias"): "> 10",
+    ("lsgan_finite", "relu"): "> 3",
+}
+CELLS = [(regime, one) for regime in REGIMES for one in ARCHITECTURES] + list(EXTRA)
+_BEGIN, _END = "<!-- table: benchmarks.reproduction -->", "<!-- end of table -->"
+
+
+def main(arguments: list[str] | None = None) -> dict[str, dict[str, Any]]:
+    """Runs what is missing and writes the table; all results by name."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.reproduction", description=__doc__)
+    parser.add_argument("--steps", type=int, default=3000, help="generator steps of a run; the paper has 50,000")
+    parser.add_argument("--seeds", type=int, default=3, help="runs of a cell, of points and start alike")
+    parser.add_argument("--cells", nargs="+", metavar="REGIME/ARCHITECTURE", help="only these, such as ipm_inf/relu")
+    parser.add_argument("--output", type=Path, default=Path("docs/reproduction.md"), help="where the table goes")
+    parser.add_argument("--accelerator", default="auto", help="as of the trainer: cpu, gpu, auto")
+    options = parser.parse_args(arguments)
+    cells = _chosen(options.cells, parser)
+    results_path = options.output.with_suffix(".json")
+    results = json.loads(results_path.read_text()) if results_path.exists() else {}
+    results_path.parent.mkdir(parents=True, exist_ok=True)
+    with _compiled_once() as folder:
+        for regime, architecture in cells:
+            for seed in range(options.seeds):
+                name = f"{regime}/{architecture}/seed{seed}/steps{options.steps}"
+                if name in results:
+                    continue
+                results[name] = run(regime, architecture, seed, options.steps, folder, options.accelerator)
+                print(f"{name}: {results[name]}", flush=True)
+                _replace(results_path, json.dumps(results, indent=1))
+    _write(options.output, "\n".join(report(results, options.steps, options.seeds)))
+    return results
+
+
+def run(
+    regime: str, architecture: str, seed: int, steps: int, folder: str, accelerator: str = "auto"
+) -> dict[str, Any]:
+    """One run by the command line of ``train.py``.
+
+    Returns:
+        The values of the last validation, ``seconds`` (of training, compilation included) and ``diverged``.
+    """
+    side = "inf" if regime.endswith("_inf") else "finite"
+    part = architecture.split("_eta")[0]
+    files = [_PAPER / "points" / f"{regime}.yaml", _PAPER / side / f"{part}.yaml", _PAPER / "data" / "8gaussians.yaml"]
+    settings = {
+        "seed_everything": seed,
+        "data.init_args.seed": seed,
+        "trainer.max_steps": steps,
+        "trainer.val_check_interval": steps,
+        "trainer.accelerator": accelerator,
+        "trainer.default_root_dir": folder,
+        "trainer.logger": "false",
+        "trainer.enable_checkpointing": "false",
+        "trainer.enable_progress_bar": "false",
+    }
+    words = [f"--config={file}" for file in files] + [f"--{name}={value}" for name, value in settings.items()]
+    begun = time.perf_counter()
+    silence = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):
+            cli = train(["fit", *words, *EXTRA.get((regime, architecture), [])])
+    except SystemExit as stop:
+        if stop.code != 1:  # anything but divergence is a mistake of ours
+            raise RuntimeError(silence.getvalue()) from stop
+        return {"diverged": True, "seconds": round(time.perf_counter() - begun, 1)}
+    metrics = {
+        k.removeprefix("val/"): float(v) for k, v in cli.trainer.callback_metrics.items() if k.startswith("val/")
+    }
+    return {**metrics, "diverged": False, "seconds": round(time.perf_counter() - begun, 1)}
+
+
+def report(results: dict[str, dict[str, Any]], steps: int, seeds: int) -> Iterator[str]:
+    """The lines of the tables."""
+    found = {cell: _of(results, cell, steps, seeds) for cell in CELLS}
+    runs = sum(map(len, found.values()))
+    threads = f"{torch.get_num_threads()} threads of {os.cpu_count()} CPU cores"
+    device = jax.devices()[0]
+    machine = threads if device.platform == "cpu" else device.device_kind
+    yield (
+        f"Sinkhorn divergence (blur 0.001) of 500 particles to the 500 points that they are drawn to, after {steps:,} "
+        f"steps: mean ± standard deviation of up to {seeds} runs; in brackets the paper's order of magnitude, after "
+        f"50,000 steps. {runs} runs on {machine}."
+    )
+    yield ""
+    yield f"| | {' | '.join(ARCHITECTURES.values())} |"
+    yield "| --- |" + " --- |" * len(ARCHITECTURES)
+    for regime, title in REGIMES.items():
+        values = [_told(found[regime, one], KNOWN.get((regime, one))) for one in ARCHITECTURES]
+        yield f"| {title} | {' | '.join(values)} |"
+    for regime, one in EXTRA:
+        if found[regime, one]:
+            told = _told(found[regime, one], KNOWN.get((regime, one)))
+            yield f"\n{REGIMES[regime]}, {one.replace('_eta', ' with eta = ')}: {told}."
+    yield "\nModes covered, of 8, and seconds of a run (compilation and validation included), means:\n"
+    yield f"| | {' | '.join(ARCHITECTURES.values())} |"
+    yield "| --- |" + " --- |" * len(ARCHITECTURES)
+    for regime, title in REGIMES.items():
+        values = [_modes_and_seconds(found[regime, one]) for one in ARCHITECTURES]
+        yield f"| {title} | {' | '.join(values)} |"
+    order = {regime: _mean(found[regime, "relu"]) for regime in REGIMES if _mean(found[regime, "relu"]) is not None}
+    if len(order) > 1:
+        yield "\nReLU, from best to worst: " + ", ".join(REGIMES[r] for r in sorted(order, key=order.__getitem__)) + "."
+
+
+@contextlib.contextmanager
+def _compiled_once() -> Iterator[str]:
+    """A folder for the runs, and in it what JAX compiles: those of a cell differ in their seeds alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        jax.config.update("jax_compilation_cache_dir", str(Path(folder) / "compiled"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        compilation_cache.reset_cache()
+        try:
+            yield folder
+        finally:
+            jax.config.update("jax_compilation_cache_dir", None)
+            compilation_cache.reset_cache()
+
+
+def _chosen(given: list[str] | None, parser: argparse.ArgumentParser) -> list[tuple[str, str]]:
+    known = {f"{regime}/{one}": (regime, one) for regime, one in CELLS}
+    unknown = set(given or ()) - set(known)
+    if unknown:
+        parser.error(f"unknown cells {', '.join(sorted(unknown))}; allowed are {', '.join(known)}")
+    return [known[name] for name in given or known]
+
+
+def _of(results: dict[str, dict[str, Any]], cell: tuple[str, str], steps: int, seeds: int) -> list[dict[str, Any]]:
+    names = (f"{'/'.join(cell)}/seed{seed}/steps{steps}" for seed in range(seeds))
+    return [results[name] for name in names if name in results]
+
+
+def _sinkhorns(runs: Iterable[dict[str, Any]]) -> list[float]:
+    return [run["sinkhorn"] for run in runs if not run["diverged"]]
+
+
+def _mean(runs: list[dict[str, Any]]) -> float | None:
+    values = _sinkhorns(runs)
+    return statistics.fmean(values) if values else None
+
+
+def _told(runs: list[dict[str, Any]], known: str | None) -> str:
+    values = _sinkhorns(runs)
+    told = "-"
+    if values:
+        told = f"{statistics.fmean(values):.1e}"
+        told += f" ± {statistics.stdev(values):.0e}" if len(values) > 1 else ""
+    if lost := sum(run["diverged"] for run in runs):
+        told += f", {lost} of {len(runs)} diverged"
+    return _plain(told) + (f" ({_plain(known)})" if known else "")
+
+
+def _modes_and_seconds(runs: list[dict[str, Any]]) -> str:
+    modes = [run["modes_covered"] for run in runs if "modes_covered" in run]
+    if not runs:
+        return "-"
+    seconds = statistics.fmean(run["seconds"] for run in runs)
+    return f"{statistics.fmean(modes) if modes else math.nan:.1f}, {seconds:.0f} s"
+
+
+def _plain(number: str) -> str:
+    """1.2e-02 as 1.2e-2."""
+    return number.replace("e-0", "e-").replace("e+0", "e")
+
+
+def _write(path: Path, table: str) -> None:
+    """Puts the table in its place in the file, which it becomes where there is none."""
+    text = path.read_text() if path.exists() else f"{_BEGIN}\n{_END}\n"
+    if _BEGIN not in text or _END not in text:
+        text = f"{text.rstrip()}\n\n{_BEGIN}\n{_END}\n"
+    before, after = text.split(_BEGIN)[0], text.split(_END)[1]
+    _replace(path, f"{before}{_BEGIN}\n\n{table}\n\n{_END}{after}")
+
+
+def _replace(path: Path, text: str) -> None:
+    unfinished = path.with_name(path.name + ".part")
+    unfinished.write_text(text)
+    unfinished.replace(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+"""Draws pictures: ``python -m lightning_gantk.pictures KIND --help``.
+
+KIND is ``score`` (of a checkpoint), ``adequation``, ``comparison``, ``influence`` or ``film``.
+"""
+
+import sys
+
+import torch
+from jsonargparse import auto_cli
+from torch import Tensor
+
+from datamodules.targets import GaussianRing, Target
+from lightning_gantk.architectures import MLP, Architecture
+from lightning_gantk.cli_messages import quieten
+from lightning_gantk.discriminators import Discriminator, NTKDiscriminator
+from lightning_gantk.errors import ConfigError
+from lightning_gantk.losses import IPM, AdversarialLoss
+from lightning_gantk.pictures import adequation as _adequation
+from lightning_gantk.pictures import film as _film
+from lightning_gantk.pictures import runs
+from lightning_gantk.pictures.fields import samples_on_score
+from lightning_gantk.pictures.influence import influence as _influence
+from lightning_gantk.pictures.style import checked, save
+
+
+def score(checkpoint: str, output: str = "score.pdf", limits: list[float] | None = None, dpi: int = 300) -> None:
+    """Samples and target of a run, with the score behind them and the gradients as arrows.
+
+    Args:
+        checkpoint: A checkpoint of a run on points in 1-D or 2-D.
+        output: A .pdf, .png or .svg file.
+        limits: Left, right, bottom and top of the picture.
+        dpi: Pixels per inch.
+    """
+    checked(output)
+    run = runs.load(checkpoint)
+    drawn = samples_on_score(run.real, run.fake, run.fitted(), limits=_limits(limits), title=f"step {run.step}")
+    save(drawn, output, dpi=dpi)
+
+
+def adequation(
+    output: str = "adequation.pdf",
+    checkpoint: str | None = None,
+    architecture: Architecture | None = None,
+    loss: AdversarialLoss | None = None,
+    time: float | None = None,
+    widths: list[int] = [64, 128, 256, 512],  # noqa: B006
+    steps: int = 10,
+    seed: int = 0,
+    dpi: int = 300,
+) -> None:
+    """Scores of finite and infinite widths on 1-D data: those of a run, or the modes of the paper's Figure 1.
+
+    Args:
+        output: A .pdf, .png or .svg file.
+        checkpoint: Of a run on 1-D points; its discriminator's settings hold where none are given here.
+        architecture: By default an MLP of 3 hidden layers with ReLU.
+        loss: IPM by default.
+        time: Training time; 1 by default.
+        widths: Of the finite discriminators.
+        steps: Gradient steps of the finite discriminators.
+        seed: Of their weights.
+        dpi: Pixels per inch.
+    """
+    checked(output)
+    if checkpoint is None:
+        real, fake = (torch.tensor(modes)[:, None] for modes in (_adequation.REAL_1D, _adequation.FAKE_1D))
+    else:
+        real, fake, architecture, loss, time = _settings(checkpoint, architecture, loss, time)
+    settings = {"time": 1.0 if time is None else time, "widths": widths, "steps": steps, "seed": seed}
+    save(_adequation.adequation(real, fake, architecture or MLP(), loss or IPM(), **settings), output, dpi=dpi)
+
+
+def comparison(
+    output: str = "comparison.pdf",
+    checkpoint: str | None = None,
+    architecture: Architecture | None = None,
+    loss: AdversarialLoss | None = None,
+    time: float | None = None,
+    width: int = 512,
+    steps: int = 10,
+    seed: int = 0,
+    target: Target | None = None,
+    samples: int = 30,
+    limits: list[float] | None = None,
+    dpi: int = 300,
+) -> None:
+    """Score fields of a finite and of the infinitely wide discriminator in 2-D, with one colour scale.
+
+    Args:
+        output: A .pdf, .png or .svg file.
+        checkpoint: Of a run on 2-D points; its discriminator's settings hold where none are given here.
+        architecture: By default an MLP of 3 hidden layers with ReLU.
+        loss: IPM by default.
+        time: Training time; 1 by default.
+        width: Of the finite discriminator.
+        steps: Gradient steps of the finite discriminator.
+        seed: Of its weights, and of the samples where there is no checkpoint.
+        target: Real samples where there is no checkpoint; 8 Gaussians by default. Fakes are normal.
+        samples: How many of either kind where there is no checkpoint.
+        limits: Left, right, bottom and top of the picture.
+        dpi: Pixels per inch.
+    """
+    checked(output)
+    if checkpoint is None:
+        generator = torch.Generator().manual_seed(seed)
+        target = target or GaussianRing()
+        target.prepare()
+        real, fake = target.sample(samples, generator), torch.randn(samples, target.dim, generator=generator)
+    else:
+        real, fake, architecture, loss, time = _settings(checkpoint, architecture, loss, time)
+    settings = {"time": 1.0 if time is None else time, "width": width, "steps": steps, "seed": seed}
+    settings["limits"] = _limits(limits)
+    save(_adequation.comparison(real, fake, architecture or MLP(), loss or IPM(), **settings), output, dpi=dpi)
+
+
+def influence(
+    output: str = "influence.pdf",
+    discriminator: Discriminator | None = None,
+    checkpoint: str | None = None,
+    real: tuple[float, float] = (1.0, 0.0),
+    side: int = 13,
+    in_shape: list[int] = [2],  # noqa: B006
+    dpi: int = 300,
+) -> None:
+    """The gradient that one fake receives from one real point, at a grid of places.
+
+    Args:
+        output: A .pdf, .png or .svg file.
+        discriminator: Of any kind; without it and a checkpoint, four panels: RBF, ReLU, ReLU without biases, sigmoid.
+        checkpoint: Takes the discriminator of a run.
+        real: The real point.
+        side: Places in a row and in a column.
+        in_shape: Shape of a sample; of images a plane through 0 is shown.
+        dpi: Pixels per inch.
+    """
+    checked(output)
+    if checkpoint is not None:
+        discriminator = runs.load(checkpoint).discriminator
+    if discriminator is not None:
+        panels = {type(discriminator).__name__: discriminator}
+    else:
+        from lightning_gantk.kernels import RBF
+
+        kernels = {"RBF": RBF(0.5), "ReLU": MLP(), "ReLU, no bias": MLP(b_std=None)}
+        kernels["sigmoid"] = MLP(activation="sigmoid_like", b_std=0.2)
+        panels = {name: NTKDiscriminator(kernel, IPM(), dtype="float64") for name, kernel in kernels.items()}
+    save(_influence(panels, real=real, side=side, in_shape=in_shape), output, dpi=dpi)
+
+
+def film(run: str, output: str = "film.gif", frames_per_second: float = 10.0, width: int | None = None) -> None:
+    """A film of a run, of the pictures that its callbacks left.
+
+    Args:
+        run: The run's folder, or a checkpoint in it.
+        output: A .gif file, or an .mp4 file where there is ffmpeg.
+        frames_per_second: Pace.
+        width: In pixels, if the film is to be smaller than the pictures.
+    """
+    _film.film(_film.frames_of(run), output, frames_per_second=frames_per_second, width=width)
+
+
+def main(args: list[str] | None = None) -> None:
+    """Draws one picture.
+
+    Raises:
+        SystemExit: With one line on standard error and code 2 if something that was asked for cannot be done.
+    """
+    quieten()
+    try:
+        auto_cli([score, adequation, comparison, influence, film], args=args, as_positional=False)
+    except ConfigError as error:
+        print("pictures:", " ".join(str(error).split()), file=sys.stderr)
+        raise SystemExit(2) from error
+
+
+def _settings(
+    checkpoint: str, architecture: Architecture | None, loss: AdversarialLoss | None, time: float | None
+) -> tuple[Tensor, Tensor, Architecture, AdversarialLoss, float]:
+    run = runs.load(checkpoint)
+    if None in (architecture, loss, time):
+        found = run.description()
+        given = (architecture, loss, time)
+        architecture, loss, time = (
+            mine if mine is not None else theirs for mine, theirs in zip(given, found, strict=True)
+        )
+    return run.real, run.fake, architecture, loss, time
+
+
+def _limits(limits: list[float] | None) -> tuple[float, float, float, float] | None:
+    if limits is not None and (len(limits) != 4 or limits[0] >= limits[1] or limits[2] >= limits[3]):
+        raise ConfigError(f"'limits' must be left, right, bottom and top of the picture, got {limits}.")
+    return None if limits is None else tuple(limits)
+
+
+if __name__ == "__main__":
+    main()
