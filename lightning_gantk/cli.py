@@ -126,9 +126,14 @@ class GANCommand(LightningCLI):
     def fit(self, model: GAN, **kwargs: Any) -> None:
         """Validates the untrained generator, so that its FID is known, and trains."""
         new = kwargs.get("ckpt_path") is None
-        if new and model.quality is not None and self.trainer.limit_val_batches and not self.trainer.fast_dev_run:
-            self.trainer.validate(model, datamodule=self.datamodule, verbose=False)
-        self.trainer.fit(model, **kwargs)
+        try:
+            if new and model.quality is not None and self.trainer.limit_val_batches and not self.trainer.fast_dev_run:
+                self.trainer.validate(model, datamodule=self.datamodule, verbose=False)
+            self.trainer.fit(model, **kwargs)
+        except ConfigError:
+            if new and self.trainer.is_global_zero:
+                runs.discard_unused(self.trainer.log_dir)
+            raise
 
     def validate(self, model: GAN, **kwargs: Any) -> None:
         _has_something_to_measure(model, "validate")

@@ -1,6 +1,7 @@
 """Folders of runs and the checkpoints in them: ``<root>/<name>/version_<k>/checkpoints``."""
 
 import argparse
+import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -63,6 +64,17 @@ def logger(root: str | Path, name: str, ckpt_path: str | None) -> TensorBoardLog
     done = torch.load(checkpoint, weights_only=True, map_location="cpu", mmap=True)["global_step"]
     place = {"save_dir": folder.parent.parent, "name": folder.parent.name, "version": folder.name}
     return TensorBoardLogger(**place, default_hp_metric=False, purge_step=done + 1)
+
+
+def discard_unused(folder: str | Path | None) -> None:
+    """Removes the folder of a run that was refused before anything was logged, so that it does not count as one."""
+    files = [] if folder is None or not Path(folder).is_dir() else list(Path(folder).iterdir())
+    if all(file.name.startswith("events.out.tfevents") for file in files):  # TensorBoard opens one before it logs
+        for file in files:
+            file.unlink()
+        for place in (Path(folder), Path(folder).parent) if files else ():
+            with contextlib.suppress(OSError):  # not empty: other runs of this name
+                place.rmdir()
 
 
 def with_config_of_checkpoint(args: list[str]) -> list[str]:

@@ -184,6 +184,16 @@ def test_validate_measures_a_checkpoint(config, capsys):
     assert float(cli.trainer.callback_metrics["test/fid"]) == pytest.approx(expected)
 
 
+def test_refused_run_leaves_no_folder(config):
+    with pytest.raises(SystemExit):
+        main(["fit", "--config", "tiny.yaml", "--data.init_args.batch_size", "43"])
+    assert not Path("runs/tiny").exists()
+    main(["fit", "--config", "tiny.yaml"])
+    with pytest.raises(SystemExit):
+        main(["fit", "--config", "tiny.yaml", "--data.init_args.batch_size", "43"])
+    assert [path.name for path in Path("runs/tiny").iterdir()] == ["version_0"]
+
+
 def test_load_from_checkpoint_needs_nothing_but_the_file(config):
     cli = main(["fit", "--config", "tiny.yaml"])
     gan = GAN.load_from_checkpoint("runs/tiny/version_0/checkpoints/last.ckpt", weights_only=True)
