@@ -205,6 +205,23 @@ def test_fit_does_not_hold_the_batch():
     assert torch.equal(discriminator(x), before)
 
 
+def test_fakes_that_were_fitted_cross_once_and_changed_ones_again(monkeypatch):
+    crossed = []
+    to_jax = bridge.to_jax
+    monkeypatch.setattr(bridge, "to_jax", lambda tensor: crossed.append(tensor) or to_jax(tensor))
+    real, fake = _batch()
+    discriminator = NTKDiscriminator(RBF(gamma=2.0), IPM())
+    discriminator.fit(real, fake.detach())
+    fitted = discriminator(fake.requires_grad_()).detach()
+    assert len(crossed) == 2
+    with torch.no_grad():
+        fake += 1
+    moved = discriminator(fake).detach()
+    assert len(crossed) == 3
+    torch.testing.assert_close(moved, discriminator(fake.detach().clone()), rtol=0, atol=0)
+    assert not torch.allclose(moved, fitted)
+
+
 def test_any_callable_is_a_kernel():
     real, fake = _batch()
     linear = NTKDiscriminator(lambda x, y: x @ y.T, IPM())
