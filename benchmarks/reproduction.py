@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> dict[str, dict[str, Any]]:
     results_path = options.output.with_suffix(".json")
     results = json.loads(results_path.read_text()) if results_path.exists() else {}
     results_path.parent.mkdir(parents=True, exist_ok=True)
-    steps = {one: options.finite_steps or options.steps for one in REGIMES}
+    steps = dict.fromkeys(REGIMES, options.finite_steps or options.steps)
     steps.update({one: options.steps for one in REGIMES if _is_infinite(one)})
     with _compiled_once() as folder:
         for seed in range(options.seeds):  # outermost: a table that was broken off has some of everything

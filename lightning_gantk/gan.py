@@ -39,8 +39,8 @@ class GAN(LightningModule):
 
     Logged: ``train/generator_loss``, ``train/grad_norm`` (mean over fakes x of ``|grad_x c(f(x))|``), ``time/fit``,
     ``time/scores`` (scores and their gradient at the fakes) and ``time/generator`` in seconds, ``train/<name>`` of the
-    discriminator's statistics, and with ``quality`` ``val/<name>`` and ``val/<name>_floor`` of each metric (``test/...``
-    in a test).
+    discriminator's statistics, and with ``quality`` ``val/<name>`` and ``val/<name>_floor`` of each metric, in a test
+    ``test/...``.
 
     Args:
         generator: Makes samples from latents.
