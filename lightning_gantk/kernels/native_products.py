@@ -179,12 +179,12 @@ class NativeVectorProducts(Products):
         return _to_blocks(flatten_tape(self.recursion.marginals(vectors.mean_square(x))), made.wide * LANES)
 
     def _inner(
-        self, x: Array, x_tape: Array, p: Array, made: Program, centre: Array
+        self, x: Array, x_tape: Array, p: Array, made: Program, centre: Array, *, symmetric: bool = False
     ) -> tuple[tuple[Array, ...], dict[str, Any]]:
         """Arguments and attributes of the native calls for one tile."""
         x = self._filled(x, made)
         centred_x, centred_p = x - centre, p - centre
-        inner = jnp.matmul(centred_p, centred_x.T, precision="highest")
+        inner = _upper(centred_p, centred_x) if symmetric else jnp.matmul(centred_p, centred_x.T, precision="highest")
         q_x, q_p, small_x, small_p = map(vectors.mean_square, (x, p, centred_x, centred_p))
         p_tape = flatten_tape(self.recursion.marginals(q_p)).T
         near = np.float32(vectors.NEAR["float32"] if self.kinked else 0)
@@ -192,7 +192,7 @@ class NativeVectorProducts(Products):
 
     def _values(self, x: Array, p: Array, centre: Array, *, symmetric: bool = False) -> Array:
         made = self._program(x)
-        arguments, attributes = self._inner(x, self._x_tape(x, made), p, made, centre)
+        arguments, attributes = self._inner(x, self._x_tape(x, made), p, made, centre, symmetric=symmetric)
         shape = _shape(*arguments[0].shape)
         return _call("values_of_inner", shape, *arguments, symmetric=symmetric, **attributes)[:, : len(x)]
 
@@ -214,6 +214,14 @@ class NativeVectorProducts(Products):
         moved = jnp.matmul(a.T, p - centre, precision="highest")
         gradient = near[:n] + jnp.sum(a, 0)[:, None] * (x - centre) - moved
         return jnp.sum(values, 0)[:n], gradient, jnp.sum(of_tape, 0)
+
+
+def _upper(p: Array, x: Array) -> Array:
+    """``p x'`` with a quarter of it, below the diagonal, left out."""
+    half = len(p) // 2
+    top = jnp.matmul(p[:half], x[:half].T, precision="highest")
+    right = jnp.matmul(p, x[half:].T, precision="highest")
+    return jnp.concatenate([jnp.pad(top, ((0, len(p) - half), (0, 0))), right], 1)
 
 
 def _pixels(x: Array) -> Array:
