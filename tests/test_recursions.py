@@ -14,6 +14,8 @@ from lightning_gantk.errors import ConfigError
 from lightning_gantk.kernels import native, products
 from lightning_gantk.kernels.architecture import ArchitectureKernel
 
+pytestmark = pytest.mark.slow  # every case compiles neural-tangents' kernel too; test_oracle.py has the main ones
+
 ACTIVATIONS = {
     "relu": "relu",
     "leaky_relu": "leaky_relu",
