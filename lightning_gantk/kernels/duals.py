@@ -101,10 +101,10 @@ class Rectifier(Dual):
         (sigma_x, inverse_x, zero_x), (sigma_p, inverse_p, zero_p) = x, p
         both = inverse_x * inverse_p
         # The angle between u and 0 counts as pi / 2, so that E phi' phi' takes phi'(0) = (a + b) / 2.
-        e = jnp.maximum(jnp.maximum(_excess(v, gap) * inverse_x * inverse_p, zero_x), zero_p)
+        e = jnp.maximum(jnp.maximum(_excess(v, gap) * both, zero_x), zero_p)
         angle, lune, sine, cosecant = _angle(e)
         jump = self.jump / math.pi
-        distance = self.mean * v - jump * (sigma_x * (sigma_p * lune))
+        distance = self.mean * v - jump * (sigma_x * sigma_p * lune)
         slope = self.mean - 0.5 * jump * angle
         distance_q = 0.5 * jump * (angle - sine * (sigma_p * inverse_x))
         steep = 0.25 * jump * cosecant * both

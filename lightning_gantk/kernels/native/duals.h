@@ -102,10 +102,11 @@ SIDES rectifier(const float* c, V v, V gap, X x, P p) {
   const float mean = c[0], jump = c[1] / PI;
   V sigma_x = x(0), inverse_x = x(1);
   float sigma_p = p(0), inverse_p = p(1);
-  V e = vmax(vmax(excess(v, gap) * inverse_x * inverse_p, x(2)), splat(p(2)));
+  // Products of both sides first: the same to the last bit for (x, p) and (p, x), so that equal samples have equal rows.
+  V e = vmax(vmax(excess(v, gap) * (inverse_x * inverse_p), x(2)), splat(p(2)));
   Angle a = angle_of(e);
   V steep = 0.25f * jump * a.cosecant * (inverse_x * inverse_p);
-  return {mean * v - jump * (sigma_x * (sigma_p * a.lune)), mean - 0.5f * jump * a.angle,
+  return {mean * v - jump * ((sigma_x * sigma_p) * a.lune), mean - 0.5f * jump * a.angle,
           0.5f * jump * (a.angle - a.sine * (sigma_p * inverse_x)), -steep,
           steep * ((gap + sigma_p * e) * inverse_x)};
 }
