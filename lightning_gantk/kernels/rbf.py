@@ -7,9 +7,8 @@ import jax.numpy as jnp
 
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.kernels.base import Kernel, Products
+from lightning_gantk.kernels.distances import squared_distances
 from lightning_gantk.kernels.vectors import VectorProducts
-
-_FEW = 16  # up to as many dimensions the differences are taken one by one: exact, and as cheap as a matrix product
 
 
 class RBF(Kernel):
@@ -28,8 +27,7 @@ class RBF(Kernel):
         self.gamma = gamma
 
     def __call__(self, x: jax.Array, y: jax.Array) -> jax.Array:
-        x, y = x.reshape(len(x), -1), y.reshape(len(y), -1)
-        return jnp.exp(-self.gamma / x.shape[1] * squared_distances(x, y))
+        return jnp.exp(-self.gamma / math.prod(x.shape[1:]) * squared_distances(x, y))
 
     def products(self, shape: tuple[int, ...], dtype: str) -> Products:
         return VectorProducts(lambda q: (), self._of_distance, kinked=False)
@@ -41,11 +39,3 @@ class RBF(Kernel):
 
     def __repr__(self) -> str:
         return f"RBF(gamma={self.gamma})"
-
-
-def squared_distances(x: jax.Array, y: jax.Array) -> jax.Array:
-    """``|x_i - y_j|^2`` of vectors ``(N, d)`` and ``(M, d)`` as ``(N, M)``, never negative."""
-    if x.shape[1] <= _FEW:
-        return jnp.sum((x[:, None] - y[None]) ** 2, axis=-1)
-    inner = jnp.matmul(x, y.T, precision="highest")
-    return jnp.maximum(jnp.sum(x * x, -1)[:, None] + jnp.sum(y * y, -1)[None] - 2 * inner, 0)
