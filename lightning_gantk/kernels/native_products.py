@@ -16,6 +16,7 @@ Array = jax.Array
 LANES = 16
 _PARTS = 8  # pieces of work per call, at least; several per core, so that all end together
 _ROWS = 1024  # test points of a tile: enough for matrix products at full speed
+_BANDS = 4  # of the symmetric half of a matrix of inner products
 _WIDE = 16  # blocks of lanes that vectors are worked on in: 256 test points
 
 
@@ -217,11 +218,14 @@ class NativeVectorProducts(Products):
 
 
 def _upper(p: Array, x: Array) -> Array:
-    """``p x'`` with a quarter of it, below the diagonal, left out."""
-    half = len(p) // 2
-    top = jnp.matmul(p[:half], x[:half].T, precision="highest")
-    right = jnp.matmul(p, x[half:].T, precision="highest")
-    return jnp.concatenate([jnp.pad(top, ((0, len(p) - half), (0, 0))), right], 1)
+    """``p x'`` in bands of rows, each from the diagonal on.
+
+    Fewer bands would work out more that nobody needs, more would be too narrow for a matrix product at full speed.
+    """
+    count, rows = tiles.even(len(p), -(-len(p) // _BANDS))
+    starts = [i * rows for i in range(count)]
+    bands = [jnp.matmul(p[i : i + rows], x[i:].T, precision="highest") for i in starts]
+    return jnp.concatenate([jnp.pad(band, ((0, 0), (i, 0))) for i, band in zip(starts, bands, strict=True)])
 
 
 def _pixels(x: Array) -> Array:
