@@ -98,15 +98,17 @@ def test_tiles_and_ragged_sizes_change_nothing(case, engine, monkeypatch):
         _samples(shape, 41, seed=1),
     )
     weights = np.random.default_rng(2).uniform(0.5, 1, 41).astype(np.float32)
-    whole = _run(kernel, x, points, weights)
+    whole, grams = _run(kernel, x, points, weights), [products.gram(kernel, jnp.asarray(points))]
     monkeypatch.setattr(tiles, "_CACHE", {"cpu": 600})
     monkeypatch.setattr(type(products.engine(kernel, jnp.asarray(points))), "block", 16)
     for tiled in (_run(kernel, x, points, weights), _run(kernel, x, points, weights, 13)):
         for a, b in zip(tiled, whole, strict=True):
             assert np.linalg.norm(a - b) <= 2e-6 * np.linalg.norm(b)
-    gram, direct = products.gram(kernel, jnp.asarray(points)), kernel(jnp.asarray(points), jnp.asarray(points))
-    np.testing.assert_array_equal(gram, gram.T)
-    np.testing.assert_allclose(gram, direct, rtol=2e-5)
+    grams.append(products.gram(kernel, jnp.asarray(points)))
+    direct = kernel(jnp.asarray(points), jnp.asarray(points))
+    for gram in grams:
+        np.testing.assert_array_equal(gram, gram.T)
+        np.testing.assert_allclose(gram, direct, rtol=2e-5)
 
 
 def test_engine_is_ours_and_neural_tangents_is_not_asked(monkeypatch):

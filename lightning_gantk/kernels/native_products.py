@@ -9,7 +9,8 @@ import numpy as np
 
 from lightning_gantk.kernels import tiles, vectors
 from lightning_gantk.kernels.base import Products
-from lightning_gantk.kernels.programs import Program, flatten_tape, program
+from lightning_gantk.kernels.inner_products import InnerProducts, centre_of, flat
+from lightning_gantk.kernels.programs import Program, program, tape_of_p, tape_of_x
 from lightning_gantk.kernels.recursions import Recursion
 
 Array = jax.Array
@@ -38,6 +39,7 @@ class NativeSampleProducts(Products):
 
     recursion: Recursion
     name: ClassVar[str] = "native recursion, coordinate by coordinate"
+    block: ClassVar[int] = 512
 
     @staticmethod
     def fits(recursion: Recursion, shape: tuple[int, ...]) -> bool:
@@ -46,10 +48,10 @@ class NativeSampleProducts(Products):
 
     def gram(self, x: Array, y: Array) -> Array:
         """The Gram matrix ``(N, M)``."""
-        made, (blocks, tape), (p, p_tape) = self._prepare(x, y)
-        points, count = len(y), blocks.shape[0] * max(made.wide, 1) * LANES
-        out = _call("values_of_samples", _shape(points, count), blocks, tape, p, p_tape, **made.attributes())
-        return out[:, : len(x)].T
+        return self._values(x, y, symmetric=False).T
+
+    def symmetric(self, x: Array) -> Array:
+        return self._values(x, x, symmetric=True)
 
     def scores(self, x: Array, points: Array, weights: Array) -> Array:
         """``s(x) = sum_p k(x, p) w_p``, ``(N,)``."""
@@ -68,18 +70,25 @@ class NativeSampleProducts(Products):
         )
         arguments = blocks, tape, p, p_tape, weights
         found = _call("sums_of_samples", results, *arguments, **made.attributes())
-        values, direct, of_tape = (jnp.sum(part, 0) for part in found)
+        values, direct, of_tape = map(_sum, found)
         _, pull = jax.vjp(lambda x: self._blocks(x, made)[1], x)
         gradient = self._unblock(direct, x.shape) + pull(of_tape)[0]
         return values.reshape(-1)[: len(x)], gradient
+
+    def _values(self, x: Array, y: Array, *, symmetric: bool) -> Array:
+        """Kernel values ``(M, N)``."""
+        made, (blocks, tape), (p, p_tape) = self._prepare(x, y)
+        shape = _shape(len(y), blocks.shape[0] * max(made.wide, 1) * LANES)
+        arguments = blocks, tape, p, p_tape
+        return _call("values_of_samples", shape, *arguments, symmetric=symmetric, **made.attributes())[:, : len(x)]
 
     def _prepare(self, x: Array, points: Array) -> tuple[Program, tuple[Array, Array], tuple[Array, Array]]:
         images = x.ndim == 4
         wide = 0 if images else max(1, min(_WIDE, -(-len(x) // LANES)))
         made = program(self.recursion, x.shape[1:3] if images else None, exact=True, wide=wide)
-        pixels, tape = _pixels(points), flatten_tape(self._side(points))
+        pixels = _pixels(points)
         p = jnp.moveaxis(pixels.reshape(pixels.shape[0], -1, len(points)), 2, 0)
-        return made, self._blocks(x, made), (p, tape.T)
+        return made, self._blocks(x, made), (p, tape_of_p(self._side(points)))
 
     def _side(self, x: Array) -> Any:
         pixels = _pixels(x)
@@ -91,7 +100,7 @@ class NativeSampleProducts(Products):
         x = tiles.fill(x, -(-len(x) // lanes) * lanes)
         pixels = _pixels(x)
         return _to_blocks(pixels.reshape(pixels.shape[0], -1, len(x)), lanes), _to_blocks(
-            flatten_tape(self._side(x)), lanes
+            tape_of_x(self._side(x)), lanes
         )
 
     @staticmethod
@@ -103,7 +112,7 @@ class NativeSampleProducts(Products):
 
 
 @dataclass(frozen=True)
-class NativeVectorProducts(Products):
+class NativeVectorProducts(InnerProducts):
     """Kernels of vectors by matrix products; ``vectors`` says how.
 
     Attributes:
@@ -114,7 +123,6 @@ class NativeVectorProducts(Products):
     recursion: Recursion
     kinked: bool
     name: ClassVar[str] = "native recursion, by inner products"
-    centred: ClassVar[bool] = True
     block: ClassVar[int] = _ROWS
 
     @staticmethod
@@ -122,51 +130,21 @@ class NativeVectorProducts(Products):
         """Whether the native kernels know all of it."""
         return program(recursion, None, exact=False, wide=1) is not None
 
-    def gram(self, x: Array, y: Array) -> Array:
-        """The Gram matrix ``(N, M)``."""
-        x, y = vectors.flat(x), vectors.flat(y)
-        centre = vectors.centre_of(y)
-        rows, columns = _tile(x, y)
-
-        def against(x: Array) -> Array:
-            return tiles.by_rows(lambda y: self._values(x, y, centre), y, columns).T
-
-        return tiles.by_rows(against, x, rows)
-
     def symmetric(self, x: Array) -> Array:
-        x = vectors.flat(x)
-        return self._values(x, x, vectors.centre_of(x), symmetric=True)
+        x = flat(x)
+        return self._values(x, x, centre_of(x), symmetric=True)
 
-    def scores(self, x: Array, points: Array, weights: Array) -> Array:
-        """``s(x) = sum_p k(x, p) w_p``, ``(N,)``."""
-        x, points = vectors.flat(x), vectors.flat(points)
-        centre = vectors.centre_of(points)
-        rows, columns = _tile(x, points)
-        count, each = tiles.even(len(points), columns)
-        parts = tiles.split(points, count, each), tiles.split_weights(weights, count, each)
+    @staticmethod
+    def _tile(x: Array, points: Array) -> tuple[int, int]:
+        """Inner products of 4 MiB, read once by each core."""
+        rows = min(len(x), _ROWS)
+        return rows, max(1, min(len(points), 2 * tiles.array_budget() // (4 * rows)))
 
-        def of(x: Array) -> Array:
-            return tiles.accumulate(lambda part: part[1] @ self._values(x, part[0], centre), parts)
-
-        return tiles.by_rows(of, x, rows)
-
-    def scores_and_gradient(self, x: Array, points: Array, weights: Array) -> tuple[Array, Array]:
-        """Scores and ``ds(x_i)/dx_i`` in the shape of x."""
-        flat, points = vectors.flat(x), vectors.flat(points)
-        centre = vectors.centre_of(points)
-        rows, columns = _tile(flat, points)
-        count, each = tiles.even(len(points), columns)
-        parts = tiles.split(points, count, each), tiles.split_weights(weights, count, each)
-
-        def of(x: Array) -> tuple[Array, Array]:
-            made = self._program(x)
-            tape, pull = jax.vjp(lambda x: self._x_tape(x, made), x)
-            sums = tiles.accumulate(lambda part: self._sums(x, tape, made, *part, centre), parts)
-            values, gradient, of_tape = sums
-            return values, (2 / x.shape[1]) * gradient + pull(of_tape)[0]
-
-        values, gradient = tiles.by_rows(of, flat, rows)
-        return values, gradient.reshape(x.shape)
+    def _values_and_gradient(self, x: Array, parts: tuple[Array, Array], centre: Array) -> tuple[Array, Array]:
+        made = self._program(x)
+        tape, pull = jax.vjp(lambda x: self._x_tape(x, made), x)
+        values, gradient, of_tape = tiles.accumulate(lambda part: self._sums(x, tape, made, *part, centre), parts)
+        return values, (2 / x.shape[1]) * gradient + pull(of_tape)[0]
 
     def _program(self, x: Array) -> Program:
         return program(self.recursion, None, exact=False, wide=max(1, min(_WIDE, -(-len(x) // LANES))))
@@ -177,7 +155,7 @@ class NativeVectorProducts(Products):
 
     def _x_tape(self, x: Array, made: Program) -> Array:
         x = self._filled(x, made)
-        return _to_blocks(flatten_tape(self.recursion.marginals(vectors.mean_square(x))), made.wide * LANES)
+        return _to_blocks(tape_of_x(self.recursion.marginals(vectors.mean_square(x))), made.wide * LANES)
 
     def _inner(
         self, x: Array, x_tape: Array, p: Array, made: Program, centre: Array, *, symmetric: bool = False
@@ -187,7 +165,7 @@ class NativeVectorProducts(Products):
         centred_x, centred_p = x - centre, p - centre
         inner = _upper(centred_p, centred_x) if symmetric else jnp.matmul(centred_p, centred_x.T, precision="highest")
         q_x, q_p, small_x, small_p = map(vectors.mean_square, (x, p, centred_x, centred_p))
-        p_tape = flatten_tape(self.recursion.marginals(q_p)).T
+        p_tape = tape_of_p(self.recursion.marginals(q_p))
         near = np.float32(vectors.NEAR["float32"] if self.kinked else 0)
         return (inner, small_x, small_p, x, p, q_x, q_p, x_tape, p_tape), {"near": near, **made.attributes()}
 
@@ -214,7 +192,12 @@ class NativeVectorProducts(Products):
         a = a[:, :n]
         moved = jnp.matmul(a.T, p - centre, precision="highest")
         gradient = near[:n] + jnp.sum(a, 0)[:, None] * (x - centre) - moved
-        return jnp.sum(values, 0)[:n], gradient, jnp.sum(of_tape, 0)
+        return _sum(values)[:n], gradient, _sum(of_tape)
+
+
+def _sum(parts: Array) -> Array:
+    """The sum of a few large arrays, one by one: XLA's sum over a short leading axis takes twenty times as long."""
+    return sum(parts[i] for i in range(len(parts)))
 
 
 def _upper(p: Array, x: Array) -> Array:
@@ -236,9 +219,3 @@ def _pixels(x: Array) -> Array:
 def _to_blocks(array: Array, lanes: int) -> Array:
     """``(..., N)`` as ``(B, ..., lanes)``."""
     return jnp.moveaxis(array.reshape(*array.shape[:-1], -1, lanes), -2, 0)
-
-
-def _tile(x: Array, points: Array) -> tuple[int, int]:
-    """Most test and training points of a tile: inner products of 4 MiB, read once by each core."""
-    rows = min(len(x), _ROWS)
-    return rows, max(1, min(len(points), 2 * tiles.array_budget() // (4 * rows)))

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from lightning_gantk.kernels import tiles
-from lightning_gantk.kernels.base import Products
+from lightning_gantk.kernels.inner_products import InnerProducts, centre_of, flat
 
 Array = jax.Array
 FEW = 16  # dimensions up to which differences are taken one by one
@@ -30,7 +30,7 @@ _ROWS = 256  # rows of a tile on the CPU: enough for a matrix product at full sp
 
 
 @dataclass(frozen=True)
-class VectorProducts(Products):
+class VectorProducts(InnerProducts):
     """Products with a kernel of distances.
 
     Attributes:
@@ -43,46 +43,6 @@ class VectorProducts(Products):
     kernel: Callable[..., Array]
     kinked: bool
     name: ClassVar[str] = "own recursion in JAX, by inner products"
-    centred: ClassVar[bool] = True
-
-    def gram(self, x: Array, y: Array) -> Array:
-        """The Gram matrix ``(N, M)`` of samples ``(N, ...)`` and ``(M, ...)``."""
-        x, y = flat(x), flat(y)
-        centre = centre_of(y)
-        rows, columns = _tile(x, y)
-
-        def against(x: Array) -> Array:  # (R, d) -> (R, M)
-            return tiles.by_rows(lambda y: self._values(x, y, centre), y, columns).T
-
-        return tiles.by_rows(against, x, rows)
-
-    def scores(self, x: Array, points: Array, weights: Array) -> Array:
-        """``s(x) = sum_p k(x, p) w_p``, ``(N,)``; points ``(P, ...)``, weights ``(P,)``."""
-        x, points = flat(x), flat(points)
-        centre = centre_of(points)
-        rows, columns = _tile(x, points)
-        count, each = tiles.even(len(points), columns)
-        parts = tiles.split(points, count, each), tiles.split_weights(weights, count, each)
-
-        def of(x: Array) -> Array:
-            return tiles.accumulate(lambda part: part[1] @ self._values(x, part[0], centre), parts)
-
-        return tiles.by_rows(of, x, rows)
-
-    def scores_and_gradient(self, x: Array, points: Array, weights: Array) -> tuple[Array, Array]:
-        """Scores and ``ds(x_i)/dx_i`` in the shape of x."""
-        vectors, points = flat(x), flat(points)
-        centre = centre_of(points)
-        rows, columns = _tile(vectors, points)
-        count, each = tiles.even(len(points), columns)
-        parts = tiles.split(points, count, each), tiles.split_weights(weights, count, each)
-
-        def of(x: Array) -> tuple[Array, Array]:
-            values, slope_q, gradient = tiles.accumulate(lambda part: self._sums(x, *part, centre), parts)
-            return values, (2 / x.shape[1]) * (gradient + slope_q[:, None] * x)
-
-        values, gradient = tiles.by_rows(of, vectors, rows)
-        return values, gradient.reshape(x.shape)
 
     def pullback(self, x: Array, y: Array, cotangent: Array) -> Array:
         """``sum_j cotangent_ij dk(x_i, y_j)/dx_i`` of a Gram matrix ``(N, M)``, in the shape of x."""
@@ -99,8 +59,17 @@ class VectorProducts(Products):
         parts = tiles.split(vectors, count, each), tiles.split(cotangent, count, each)
         return jax.lax.map(of, parts).reshape(count * each, -1)[: len(x)].reshape(x.shape)
 
+    @staticmethod
+    def _tile(x: Array, points: Array) -> tuple[int, int]:
+        pairs = tiles.array_budget() // x.dtype.itemsize
+        rows = min(len(x), _ROWS if pairs <= 4 * _ROWS**2 * 4 else int(pairs**0.5))
+        return rows, max(1, min(len(points), pairs // max(rows, 1)))
+
+    def _values_and_gradient(self, x: Array, parts: tuple[Array, Array], centre: Array) -> tuple[Array, Array]:
+        values, slope_q, gradient = tiles.accumulate(lambda part: self._sums(x, *part, centre), parts)
+        return values, (2 / x.shape[1]) * (gradient + slope_q[:, None] * x)
+
     def _values(self, x: Array, p: Array, centre: Array) -> Array:
-        """Kernel values ``(C, R)`` of one tile."""
         side_x, side_p = (self.marginals(mean_square(s)) for s in (x, p))
         if x.shape[1] <= FEW:
             return self.kernel(*_exact(x, p), side_x, side_p)
@@ -223,22 +192,5 @@ def mean_square(x: Array) -> Array:
     return jnp.mean(x * x, 1)
 
 
-def flat(x: Array) -> Array:
-    """Samples as vectors ``(N, d)``."""
-    return x.reshape(len(x), -1)
-
-
-def centre_of(points: Array) -> Array:
-    """Where the points lie: distances from there lose the fewest digits."""
-    return jnp.mean(points, 0)
-
-
 def _take(side: Any, j: Array) -> Any:
     return jax.tree.map(lambda array: array[j], side)
-
-
-def _tile(x: Array, points: Array) -> tuple[int, int]:
-    """Most rows of x and most points in one tile."""
-    pairs = tiles.array_budget() // x.dtype.itemsize
-    rows = min(len(x), _ROWS if pairs <= 4 * _ROWS**2 * 4 else int(pairs**0.5))
-    return rows, max(1, min(len(points), pairs // max(rows, 1)))

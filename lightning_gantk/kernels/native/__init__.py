@@ -47,7 +47,7 @@ def available() -> bool:
         for name in _HANDLERS:
             capsule = jax.ffi.pycapsule(getattr(library, f"gantk_{name}"))
             jax.ffi.register_ffi_target(f"lightning_gantk_{name}", capsule, platform="cpu")
-    except (OSError, subprocess.CalledProcessError, AttributeError, RuntimeError) as error:
+    except (OSError, subprocess.SubprocessError, AttributeError, RuntimeError) as error:
         reason = getattr(error, "stderr", None) or error
         log.warning("No native kernels: %s. Kernels run in plain JAX on the CPU, several times slower.", reason)
         return False

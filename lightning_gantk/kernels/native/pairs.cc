@@ -100,20 +100,25 @@ static void box(const V* in, V* out, V* row, State i, State o, const Step& s, fl
   }
 }
 
+// Row by row of `in`, each worked on in the first cache and written once: memory is what this costs.
 static void box_transposed(const V* out, V* in, V* row, State i, State o, const Step& s, float scale, bool fresh) {
   const int64_t top = before(i.height, o.height, s), left = before(i.width, o.width, s);
   scale /= s.size * s.size;
-  if (fresh) std::memset((void*)in, 0, i.height * i.width * sizeof(V));
-  for (int64_t y = 0; y < o.height; ++y) {
-    for (int64_t x = 0; x < i.width; ++x) row[x] = V{};
+  for (int64_t y = 0; y < i.height; ++y, in += i.width) {
+    const int64_t shifted = y + top;  // the rows of `out` whose windows hold this one
+    const int64_t from = shifted < s.size ? 0 : (shifted - s.size) / s.stride + 1;
+    const int64_t to = std::min(shifted / s.stride + 1, o.height);
+    if (fresh) std::memset((void*)in, 0, i.width * sizeof(V));
+    if (from >= to) continue;
     for (int64_t x = 0; x < o.width; ++x) {
-      int64_t a = std::max<int64_t>(x * s.stride - left, 0), b = std::min(x * s.stride - left + s.size, i.width);
-      V value = out[y * o.width + x] * scale;
-      for (int64_t c = a; c < b; ++c) row[c] += value;
+      V sum = out[from * o.width + x];
+      for (int64_t r = from + 1; r < to; ++r) sum += out[r * o.width + x];
+      row[x] = sum * scale;
     }
-    int64_t from = std::max<int64_t>(y * s.stride - top, 0), to = std::min(y * s.stride - top + s.size, i.height);
-    for (int64_t r = from; r < to; ++r)
-      for (int64_t x = 0; x < i.width; ++x) in[r * i.width + x] += row[x];
+    for (int64_t x = 0; x < o.width; ++x) {
+      const int64_t first = x * s.stride - left, a = std::max<int64_t>(first, 0), b = std::min(first + s.size, i.width);
+      for (int64_t c = a; c < b; ++c) in[c] += row[x];
+    }
   }
 }
 
@@ -367,26 +372,56 @@ static void differences(const Program& g, Work& w, const V* x, const float* p, i
     }
 }
 
-// x (B, channels, pixels, LANES), its tape (B, units, LANES), p (P, channels, pixels), its tape (P, units), w (P)
-// -> kernel values (P, B, LANES)
+// A symmetric matrix of values (P, rows) of which task after task writes points [begin, end) against `width` lanes from
+// `first` on: up to the diagonal alone, and mirrored from there.
+struct Symmetric {
+  float* to;
+  int64_t points, rows, first, width;
+
+  int64_t count() const { return std::min(points, first + width); }
+
+  void put(int64_t i, const float* found) const {
+    const int64_t skip = std::max<int64_t>(0, i - first);  // below the diagonal
+    std::memcpy(to + i * rows + first + skip, found + skip, (width - skip) * sizeof(float));
+  }
+
+  void mirror(int64_t begin, int64_t end) const {
+    for (int64_t top = begin; top < end; top += LANES)  // a cache line of each mirrored row at a time
+      for (int64_t j = std::max(first, top + 1); j < count(); ++j)
+        for (int64_t i = top; i < std::min({end, top + LANES, j}); ++i) to[j * rows + i] = to[i * rows + j];
+  }
+};
+
+// x (B, channels, pixels, LANES), its tape (B, units, LANES), p (P, channels, pixels), its tape (P, units)
+// -> kernel values (P, B, LANES). Where both sides are the same samples (x filled up to whole blocks), half of the values
+// are worked out and mirrored.
 static ffi::Error values_of_samples(ffi::ThreadPool pool, F32 x, F32 x_tape, F32 p, F32 p_tape, Out out,
-                                    ffi::Span<const int64_t> code, ffi::Span<const float> floats) {
+                                    ffi::Span<const int64_t> code, ffi::Span<const float> floats, bool symmetric) {
   const Program g(code, floats);
   const int64_t blocks = x.dimensions()[0], channels = x.dimensions()[1], points = p.dimensions()[0];
   const int64_t n = g.pixels(0), np = g.wide ? 1 : n, last = g.pixels(g.states.size() - 1);
   const int64_t parts = std::min<int64_t>(points, std::max<int64_t>(1, 4 * pool.num_threads() / blocks + 1));
   parallel(pool, blocks * parts, [&](int64_t task) {
-    const int64_t b = task / parts, part = task % parts;
+    const int64_t b = blocks - 1 - task / parts, part = task % parts, width = LANES * last;
+    const Symmetric half{out->typed_data(), points, blocks * width, b * width, width};
+    const int64_t count = symmetric ? half.count() : points, begin = count * part / parts, end = count * (part + 1) / parts;
     Work w(g, false);
+    std::vector<V> found(last);
     const V* xb = (const V*)x.typed_data() + b * channels * n;
     Tapes t{(const V*)x_tape.typed_data() + b * g.units * g.scale(), nullptr, nullptr};
-    for (int64_t i = points * part / parts; i < points * (part + 1) / parts; ++i) {
+    for (int64_t i = begin; i < end; ++i) {
       const float* pi = p.typed_data() + i * channels * np;
       t.p = p_tape.typed_data() + i * g.units;
       differences(g, w, xb, pi, channels);
       forward(g, w, t);
-      values(g, w, t, (V*)out->typed_data() + (i * blocks + b) * last);
+      if (!symmetric) {
+        values(g, w, t, (V*)out->typed_data() + (i * blocks + b) * last);
+        continue;
+      }
+      values(g, w, t, found.data());
+      half.put(i, (const float*)found.data());
     }
+    if (symmetric) half.mirror(begin, end);
   });
   return ffi::Error::Success();
 }
@@ -496,10 +531,10 @@ static ffi::Error values_of_inner(ffi::ThreadPool pool, F32 inner, F32 centred_x
   const Distances d{inner.typed_data(), centred_x.typed_data(), centred_p.typed_data(), x.typed_data(), p.typed_data(),
                     q_x.typed_data(),   q_p.typed_data(),       rows,                   x.dimensions()[1], near};
   const int64_t parts = std::min<int64_t>(points, std::max<int64_t>(1, 4 * pool.num_threads() / blocks + 1));
-  float* to = out->typed_data();
   parallel(pool, blocks * parts, [&](int64_t task) {
-    const int64_t b = blocks - 1 - task / parts, part = task % parts, first = b * width;
-    const int64_t count = symmetric ? std::min(points, first + width) : points;
+    const int64_t b = blocks - 1 - task / parts, part = task % parts;
+    const Symmetric half{out->typed_data(), points, rows, b * width, width};
+    const int64_t count = symmetric ? half.count() : points;
     const int64_t begin = count * part / parts, end = count * (part + 1) / parts;
     Work plain(g, false), exact(careful, false);
     std::vector<I> close(g.wide);
@@ -509,14 +544,14 @@ static ffi::Error values_of_inner(ffi::ThreadPool pool, F32 inner, F32 centred_x
       t.p = p_tape.typed_data() + i * g.units;
       Work& w = d.fill(g, plain, exact, i, b, close.data()) ? exact : plain;
       forward(w.g, w, t);
+      if (!symmetric) {
+        values(g, w, t, (V*)(out->typed_data() + i * rows) + b * g.wide);
+        continue;
+      }
       values(g, w, t, found.data());
-      const int64_t skip = symmetric ? std::max<int64_t>(0, i - first) : 0;  // below the diagonal
-      std::memcpy(to + i * rows + first + skip, (const float*)found.data() + skip, (width - skip) * sizeof(float));
+      half.put(i, (const float*)found.data());
     }
-    if (!symmetric) return;
-    for (int64_t top = begin; top < end; top += LANES)  // a cache line of each mirrored row at a time
-      for (int64_t j = std::max(first, top + 1); j < std::min(points, first + width); ++j)
-        for (int64_t i = top; i < std::min({end, top + LANES, j}); ++i) to[j * rows + i] = to[i * rows + j];
+    if (symmetric) half.mirror(begin, end);
   });
   return ffi::Error::Success();
 }
@@ -635,7 +670,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(gantk_product, product,
 #define PROGRAM .Attr<ffi::Span<const int64_t>>("code").Attr<ffi::Span<const float>>("floats")
 XLA_FFI_DEFINE_HANDLER_SYMBOL(gantk_values_of_samples, values_of_samples,
                               ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>()
-                                  .Ret<F32>() PROGRAM);
+                                  .Ret<F32>() PROGRAM.Attr<bool>("symmetric"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(gantk_sums_of_samples, sums_of_samples,
                               ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>()
                                   .Arg<F32>().Ret<F32>().Ret<F32>().Ret<F32>() PROGRAM);

@@ -1,0 +1,75 @@
+"""Products of vectors, tile by tile, about the place where the points lie."""
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from lightning_gantk.kernels import tiles
+from lightning_gantk.kernels.base import Products
+
+Array = jax.Array
+
+
+class InnerProducts(Products):
+    """What engines share that take distances from one matrix product for each tile."""
+
+    centred: ClassVar[bool] = True
+
+    def gram(self, x: Array, y: Array) -> Array:
+        """The Gram matrix ``(N, M)`` of samples ``(N, ...)`` and ``(M, ...)``."""
+        x, y = flat(x), flat(y)
+        centre = centre_of(y)
+        rows, columns = self._tile(x, y)
+
+        def against(x: Array) -> Array:  # (R, d) -> (R, M)
+            return tiles.by_rows(lambda y: self._values(x, y, centre), y, columns).T
+
+        return tiles.by_rows(against, x, rows)
+
+    def scores(self, x: Array, points: Array, weights: Array) -> Array:
+        """``s(x) = sum_p k(x, p) w_p``, ``(N,)``; points ``(P, ...)``, weights ``(P,)``."""
+        x, rows, parts, centre = self._tiled(x, points, weights)
+
+        def of(x: Array) -> Array:
+            return tiles.accumulate(lambda part: part[1] @ self._values(x, part[0], centre), parts)
+
+        return tiles.by_rows(of, x, rows)
+
+    def scores_and_gradient(self, x: Array, points: Array, weights: Array) -> tuple[Array, Array]:
+        """Scores and ``ds(x_i)/dx_i`` in the shape of x."""
+        vectors, rows, parts, centre = self._tiled(x, points, weights)
+        values, gradient = tiles.by_rows(lambda x: self._values_and_gradient(x, parts, centre), vectors, rows)
+        return values, gradient.reshape(x.shape)
+
+    def _tiled(self, x: Array, points: Array, weights: Array) -> tuple[Array, int, tuple[Array, Array], Array]:
+        """X as vectors and how many rows of it at a time, tiles of points and of their weights, and the centre."""
+        x, points = flat(x), flat(points)
+        rows, columns = self._tile(x, points)
+        count, each = tiles.even(len(points), columns)
+        parts = tiles.split(points, count, each), tiles.split_weights(weights, count, each)
+        return x, rows, parts, centre_of(points)
+
+    @staticmethod
+    @abstractmethod
+    def _tile(x: Array, points: Array) -> tuple[int, int]:
+        """Most rows of x and most points in one tile."""
+
+    @abstractmethod
+    def _values(self, x: Array, p: Array, centre: Array) -> Array:
+        """Kernel values ``(C, R)`` of one tile."""
+
+    @abstractmethod
+    def _values_and_gradient(self, x: Array, parts: tuple[Array, Array], centre: Array) -> tuple[Array, Array]:
+        """Scores (R,) and gradients (R, d) of some rows against tiles of points (T, C, d) and weights (T, C)."""
+
+
+def flat(x: Array) -> Array:
+    """Samples as vectors ``(N, d)``."""
+    return x.reshape(len(x), -1)
+
+
+def centre_of(points: Array) -> Array:
+    """Where the points lie: distances from there lose the fewest digits."""
+    return jnp.mean(points, 0)
