@@ -71,18 +71,13 @@ class NTKDiscriminator(Discriminator):
         bridge.prepare(torch.device("cpu"))
         from lightning_gantk.kernels.dynamics import Dynamics, default_rtol
         from lightning_gantk.kernels.engine import Engine
+        from lightning_gantk.kernels.heavy_ball import HeavyBall
 
         self.kernel = _as_kernel(kernel, kind)
         self.dtype, self.initial, self.inertia = dtype, initial, inertia
-        self._dynamics = Dynamics(loss, float(time), rtol or default_rtol(dtype))
+        settings = loss, float(time), rtol or default_rtol(dtype)
+        self._dynamics = HeavyBall(*settings, inertia=float(inertia)) if inertia else Dynamics(*settings)
         self._engine = Engine(self.kernel, self._dynamics, dtype)
-        self._variant: Callable | None = None  # trains in the engine's place
-        if initial is not None or inertia:
-            from lightning_gantk.kernels.heavy_ball import HeavyBall
-            from lightning_gantk.kernels.variants import variant
-
-            motion = HeavyBall(self._dynamics, float(inertia)) if inertia else self._dynamics
-            self._variant = variant(self.kernel, motion, dtype)
         self._trained: Any = None
         self._crossed: _Crossed | None = None  # the fakes of the last fit
         self._gram: Callable | None = None
@@ -114,11 +109,9 @@ class NTKDiscriminator(Discriminator):
         self._use(real.device)
         with self._engine.precision():
             arrays = [self._cross(batch, name) for name, batch in (("real", real), ("fake", fake))]
+            f_0 = self._initial_values((fake, len(arrays[1])), (real, len(arrays[0])))
         self._crossed = None if fake.is_inference() else _Crossed(fake.detach(), fake._version, arrays[1])
-        if self._variant is None:
-            trained = self._engine.fit(*arrays, len(real), len(fake))
-        else:
-            trained = self._train_variant(arrays, real, fake)
+        trained = self._engine.fit(*arrays, len(real), len(fake), f_0)
         trained.points.block_until_ready()  # the batch has been read: whoever owns it may change it
         if (self.loss.slopes == "any" or self.inertia) and not trained.converged:
             raise TrainingDiverged(
@@ -173,14 +166,12 @@ class NTKDiscriminator(Discriminator):
         return f"kernel={self.kernel!r}, loss={self.loss!r}, time={self.time:g}, dtype={self.dtype!r}"
 
     @torch.no_grad()
-    def _train_variant(self, arrays: list[Any], real: Tensor, fake: Tensor) -> Any:
+    def _initial_values(self, *batches: tuple[Tensor, int]) -> Any:
+        """f_0 of each batch, filled up to a number of rows; None where f_0 = 0."""
+        if self.initial is None:
+            return None
         dtype = getattr(torch, self.dtype)
-        with self._engine.precision():
-            f_0 = []
-            for batch, array in zip((real, fake), arrays, strict=True):
-                values = torch.zeros(len(batch), device=batch.device) if self.initial is None else self.initial(batch)
-                f_0.append(bridge.to_jax(bridge.fill(values.to(dtype), len(array))))
-            return self._variant(*arrays, len(real), len(fake), *f_0)
+        return tuple(bridge.to_jax(bridge.fill(self.initial(batch).to(dtype), rows)) for batch, rows in batches)
 
     def _scores(self, x: Tensor) -> Tensor:
         with self._engine.precision():

@@ -1,7 +1,10 @@
 """What a kernel is: a callable on JAX arrays."""
 
+import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
+
+from lightning_gantk.errors import ConfigError
 
 if TYPE_CHECKING:
     import jax
@@ -71,6 +74,13 @@ class Kernel(ABC):
         the kernel has no engine of its own.
         """
         return 8
+
+
+def check_positive(kernel: Kernel, **values: float) -> None:
+    """Refuses parameters of a kernel that are not positive and finite, with a ConfigError."""
+    for name, value in values.items():
+        if not (math.isfinite(value) and value > 0):
+            raise ConfigError(f"{name!r} of {type(kernel).__name__} must be positive, got {value}.")
 
 
 class FunctionKernel(Kernel):

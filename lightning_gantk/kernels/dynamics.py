@@ -15,7 +15,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lightning_gantk.kernels import native, stabilised
+from lightning_gantk.kernels import explicit, native, stabilised
 from lightning_gantk.kernels.base import Kernel
 from lightning_gantk.kernels.krylov import phi_product
 from lightning_gantk.kernels.products import gram, scores
@@ -77,7 +77,7 @@ class Dynamics:
         if self.time == 0:
             return Solved(jnp.zeros_like(mass), jnp.array(True), jnp.array(0))
         if self.loss.slopes == "constant":
-            return Solved(self.time * mass * self.slopes(f_0, fake), jnp.array(True), jnp.array(0))
+            return Solved(self.reach * mass * self.slopes(f_0, fake), jnp.array(True), jnp.array(0))
         return self.weights_by_products(_operator(kernel, points), mass, fake, f_0)
 
     def weights_by_products(
@@ -86,12 +86,15 @@ class Dynamics:
         """The same for slopes that are not constant, with K given as ``v -> K v``."""
         if self.loss.slopes == "affine":
             return self._affine(product, mass, fake, f_0)
-        explicit = self._explicit(product, mass, fake, f_0)
+        first = self._explicit(product, mass, fake, f_0)
         return jax.lax.cond(
-            explicit.converged,
-            lambda: explicit,
-            lambda: self._stabilised(product, mass, fake, f_0, explicit.products),
+            first.converged, lambda: first, lambda: self._stabilised(product, mass, fake, f_0, first.products)
         )
+
+    @property
+    def reach(self) -> float:
+        """How far weights of mass 1 come under a constant slope of 1."""
+        return self.time
 
     def slopes(self, f: jax.Array, fake: jax.Array) -> jax.Array:
         """a'(f) on fakes and -b'(f) on reals, ``(P,)``."""
@@ -109,27 +112,14 @@ class Dynamics:
 
     def _explicit(self, product: Callable, mass: jax.Array, fake: jax.Array, f_0: jax.Array) -> Solved:
         """A Runge-Kutta solve for u = w / mass, whose entries are all of the order of t."""
-        import diffrax  # takes a second to import, and only these losses need it
 
-        def field(t: jax.Array, u: jax.Array, args: None) -> jax.Array:
+        def field(u: jax.Array) -> jax.Array:
             return jnp.where(mass > 0, self.slopes(f_0 + product(mass * u), fake), 0)
 
         # An error of u reaches the scores times K, while scores are small beside |K| |u|; products are cheap.
         rtol = max(self.rtol * _WEIGHTS, 10 * float(jnp.finfo(mass.dtype).eps))
-        solution = diffrax.diffeqsolve(
-            diffrax.ODETerm(field),
-            diffrax.Tsit5(),
-            t0=0.0,
-            t1=self.time,
-            dt0=None,
-            y0=jnp.zeros_like(mass),
-            saveat=diffrax.SaveAt(t1=True),
-            stepsize_controller=diffrax.PIDController(rtol=rtol, atol=rtol * min(1.0, self.time)),
-            max_steps=_EXPLICIT_STEPS,
-            throw=False,
-        )
-        evaluations = 6 * solution.stats["num_steps"] + 2
-        return Solved(mass * solution.ys[0], solution.result == diffrax.RESULTS.successful, evaluations)
+        solution = explicit.solve(field, jnp.zeros_like(mass), self.time, rtol=rtol, max_steps=_EXPLICIT_STEPS)
+        return Solved(mass * solution.state, solution.reached, solution.evaluations)
 
     def _stabilised(
         self, product: Callable, mass: jax.Array, fake: jax.Array, f_0: jax.Array, spent: jax.Array

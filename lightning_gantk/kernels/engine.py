@@ -10,6 +10,8 @@ from lightning_gantk.kernels import products
 from lightning_gantk.kernels.base import Kernel
 from lightning_gantk.kernels.dynamics import Dynamics, keeps_gram, matvec
 
+Values = tuple[jax.Array, jax.Array] | None  # of a function on the fakes and on the reals
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -44,7 +46,7 @@ class Engine:
         # Closures, so that each engine has a compilation cache of its own that ends with it.
         self._fit = jax.jit(lambda *arguments: _fit(kernel, dynamics, dtype, *arguments))
         self._matrix = jax.jit(lambda *arguments: _matrix(kernel, dtype, *arguments))
-        self._solve = jax.jit(lambda matrix, mass, fakes: _solve(dynamics, matrix, mass, fakes), static_argnums=2)
+        self._solve = jax.jit(lambda *arguments: _solve(dynamics, *arguments), static_argnums=3)
         self._products = dynamics.loss.slopes != "constant" and dynamics.time > 0
         self._scores = jax.jit(
             lambda x, p, w, fakes: products.scores(kernel, x.astype(dtype), p, w, fakes), static_argnums=3
@@ -57,27 +59,39 @@ class Engine:
         """The context in which arrays of the engine's dtype exist."""
         return _enable_x64() if self.dtype == "float64" else contextlib.nullcontext()
 
-    def fit(self, real: jax.Array, fake: jax.Array, real_count: int, fake_count: int) -> Trained:
-        """Trains on the first ``real_count`` and ``fake_count`` rows; the other rows are filling."""
+    def fit(self, real: jax.Array, fake: jax.Array, real_count: int, fake_count: int, f_0: Values = None) -> Trained:
+        """Trains on the first ``real_count`` and ``fake_count`` rows; the other rows are filling.
+
+        Args:
+            real: ``(M, ...)``.
+            fake: ``(N, ...)``.
+            real_count: How many rows of ``real`` count.
+            fake_count: How many rows of ``fake`` count.
+            f_0: The values ``(N,)`` at the fakes and ``(M,)`` at the reals, filling included, of the function that
+                training starts from; 0 where none are given.
+        """
         with self.precision():
             if not (self._products and keeps_gram(len(real) + len(fake), jnp.dtype(self.dtype).itemsize)):
-                return Trained(*self._fit(real, fake, real_count, fake_count), fakes=len(fake))
+                return Trained(*self._fit(real, fake, real_count, fake_count, f_0), fakes=len(fake))
             points, mass, matrix = self._matrix(real, fake, real_count, fake_count)
-        return Trained(points, *self.kept_weights(matrix, mass, len(fake)), fakes=len(fake))
+        return Trained(points, *self.kept_weights(matrix, mass, len(fake), f_0), fakes=len(fake))
 
-    def kept_weights(self, matrix: jax.Array, mass: jax.Array, fakes: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def kept_weights(
+        self, matrix: jax.Array, mass: jax.Array, fakes: int, f_0: Values = None
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Weights from a Gram matrix ``(P, P)`` with the fakes first, for a loss whose slopes are not constant.
 
         Args:
             matrix: The matrix, in either dtype.
             mass: ``(P,)``: 1/n on fakes, 1/m on reals, 0 on filling.
             fakes: How many points are fakes or their filling.
+            f_0: As for ``fit``.
 
         Returns:
             Weights ``(P,)`` in the dtype of the masses, whether the solver converged, and how many products it took.
         """
         with _enable_x64():
-            return self._solve(matrix, mass, fakes)
+            return self._solve(matrix, mass, f_0, fakes)
 
     def scores(self, trained: Trained, x: jax.Array) -> jax.Array:
         """Scores ``(N,)`` of test points ``(N, ...)``."""
@@ -98,10 +112,11 @@ def _fit(
     fake: jax.Array,
     real_count: jax.Array,
     fake_count: jax.Array,
+    f_0: Values,
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     points, mass = _problem(dtype, real, fake, real_count, fake_count)
     is_fake = jnp.arange(len(points)) < len(fake)
-    return points, *dynamics.weights(kernel, points, mass, is_fake, f_0=jnp.zeros_like(mass))
+    return points, *dynamics.weights(kernel, points, mass, is_fake, _start(f_0, mass))
 
 
 def _matrix(kernel: Kernel, dtype: str, real: jax.Array, fake: jax.Array, *counts: jax.Array) -> tuple:
@@ -109,12 +124,17 @@ def _matrix(kernel: Kernel, dtype: str, real: jax.Array, fake: jax.Array, *count
     return points, mass, products.gram(kernel, points)
 
 
-def _solve(dynamics: Dynamics, matrix: jax.Array, mass: jax.Array, fakes: int) -> tuple:
+def _solve(dynamics: Dynamics, matrix: jax.Array, mass: jax.Array, f_0: Values, fakes: int) -> tuple:
     """Weights from a Gram matrix, worked out in float64 and rounded once."""
     wide = mass.astype("float64")
     is_fake = jnp.arange(len(mass)) < fakes
-    found = dynamics.weights_by_products(lambda v: matvec(matrix, v), wide, is_fake, jnp.zeros_like(wide))
+    found = dynamics.weights_by_products(lambda v: matvec(matrix, v), wide, is_fake, _start(f_0, wide))
     return found.weights.astype(mass.dtype), found.converged, found.products.astype("int32")
+
+
+def _start(f_0: Values, mass: jax.Array) -> jax.Array:
+    """f_0 on the training points, in the dtype of their masses."""
+    return jnp.zeros_like(mass) if f_0 is None else jnp.concatenate(f_0).astype(mass.dtype)
 
 
 def _problem(

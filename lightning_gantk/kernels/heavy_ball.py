@@ -9,62 +9,41 @@ to second order in the step ``rate / (1 - momentum)``, with ``e = rate (1 + mome
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
 
-from lightning_gantk.kernels.base import Kernel
+from lightning_gantk.kernels import explicit
 from lightning_gantk.kernels.dynamics import Dynamics, Solved
-from lightning_gantk.kernels.products import gram
 
 
 @dataclass(frozen=True)
-class HeavyBall:
+class HeavyBall(Dynamics):
     """The flow of a heavy ball for a time: in closed form for IPM, by an adaptive ODE solve for other losses.
 
     Attributes:
-        flow: The gradient flow that it is without inertia, whose loss, time and tolerances it shares.
         inertia: e, positive.
     """
 
-    flow: Dynamics
-    inertia: float
+    inertia: float = field(kw_only=True)
 
-    def weights(self, kernel: Kernel, points: jax.Array, mass: jax.Array, fake: jax.Array, f_0: jax.Array) -> Solved:
-        """The dual weights at time t; arguments as for ``Dynamics.weights``."""
-        flow = self.flow
-        if flow.time == 0:
-            return Solved(jnp.zeros_like(mass), jnp.array(True), jnp.array(0))
-        if flow.loss.slopes == "constant":  # how far a constant force moves it: t, less what it takes to get going
-            moving = flow.time + self.inertia * math.expm1(-flow.time / self.inertia)
-            return Solved(moving * mass * flow.slopes(f_0, fake), jnp.array(True), jnp.array(0))
-        return self._solve(gram(kernel, points), mass, fake, f_0)
+    @property
+    def reach(self) -> float:
+        """A constant force moves it for the time, less what it takes to get going."""
+        return self.time + self.inertia * math.expm1(-self.time / self.inertia)
 
-    def _solve(self, matrix: jax.Array, mass: jax.Array, fake: jax.Array, f_0: jax.Array) -> Solved:
-        """An adaptive Runge-Kutta solve for u = w / mass and its speed."""
-        import diffrax  # takes a second to import, and only this needs it
+    def weights_by_products(
+        self, product: Callable[[jax.Array], jax.Array], mass: jax.Array, fake: jax.Array, f_0: jax.Array
+    ) -> Solved:
+        """A solve for u = w / mass and its speed; arguments as for ``Dynamics``."""
 
-        flow = self.flow
-
-        def field(t: jax.Array, state: tuple[jax.Array, jax.Array], args: None) -> tuple[jax.Array, jax.Array]:
+        def flow(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
             u, speed = state
-            f = f_0 + jnp.matmul(matrix, mass * u, precision="highest")
-            force = jnp.where(mass > 0, flow.slopes(f, fake), 0)
+            force = jnp.where(mass > 0, self.slopes(f_0 + product(mass * u), fake), 0)
             return speed, (force - speed) / self.inertia
 
         zero = jnp.zeros_like(mass)
-        solution = diffrax.diffeqsolve(
-            diffrax.ODETerm(field),
-            diffrax.Tsit5(),
-            t0=0.0,
-            t1=flow.time,
-            dt0=None,
-            y0=(zero, zero),
-            saveat=diffrax.SaveAt(t1=True),
-            stepsize_controller=diffrax.PIDController(rtol=flow.rtol, atol=flow.rtol * min(1.0, flow.time)),
-            max_steps=flow.max_steps,
-            throw=False,
-        )
-        evaluations = 6 * solution.stats["num_steps"] + 2
-        return Solved(mass * solution.ys[0][0], solution.result == diffrax.RESULTS.successful, evaluations)
+        solution = explicit.solve(flow, (zero, zero), self.time, rtol=self.rtol, max_steps=self.max_steps)
+        return Solved(mass * solution.state[0], solution.reached, solution.evaluations)

@@ -4,8 +4,7 @@ import math
 
 import jax
 
-from lightning_gantk.errors import ConfigError
-from lightning_gantk.kernels.base import Kernel
+from lightning_gantk.kernels.base import Kernel, check_positive
 from lightning_gantk.kernels.distances import squared_distances
 
 
@@ -24,9 +23,7 @@ class InverseMultiquadric(Kernel):
     """
 
     def __init__(self, gamma: float = 1.0, power: float = 0.5):
-        for name, value in (("gamma", gamma), ("power", power)):
-            if not (math.isfinite(value) and value > 0):
-                raise ConfigError(f"{name!r} of InverseMultiquadric must be positive, got {value}.")
+        check_positive(self, gamma=gamma, power=power)
         self.gamma, self.power = gamma, power
 
     def __call__(self, x: jax.Array, y: jax.Array) -> jax.Array:

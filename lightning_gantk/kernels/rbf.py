@@ -5,8 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from lightning_gantk.errors import ConfigError
-from lightning_gantk.kernels.base import Kernel, Products
+from lightning_gantk.kernels.base import Kernel, Products, check_positive
 from lightning_gantk.kernels.distances import squared_distances
 from lightning_gantk.kernels.vectors import VectorProducts
 
@@ -22,8 +21,7 @@ class RBF(Kernel):
     """
 
     def __init__(self, gamma: float = 1.0):
-        if not (math.isfinite(gamma) and gamma > 0):
-            raise ConfigError(f"'gamma' of RBF must be positive, got {gamma}.")
+        check_positive(self, gamma=gamma)
         self.gamma = gamma
 
     def __call__(self, x: jax.Array, y: jax.Array) -> jax.Array:

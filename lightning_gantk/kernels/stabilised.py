@@ -7,7 +7,7 @@ solver for parabolic PDEs", 1998.
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ _DAMPING = 2 / 13
 class Solution(NamedTuple):
     """State at the end, evaluations of the field, and whether the end was reached."""
 
-    state: jax.Array
+    state: Any
     evaluations: jax.Array
     reached: jax.Array
 
