@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import torch
 
+from benchmarks import baselines
+from lightning_gantk import bridge
 from lightning_gantk.architectures import Architecture
 from lightning_gantk.discriminators import FiniteDiscriminator, NTKDiscriminator
 from lightning_gantk.generators import DCGANGenerator
@@ -65,6 +67,18 @@ def step(discriminator: FiniteDiscriminator | NTKDiscriminator, given: Batch) ->
         if x.is_cuda:
             torch.cuda.synchronize()
         return x.grad
+
+    return run
+
+
+def whole(architecture: Architecture, given: Batch) -> Callable[[], torch.Tensor]:
+    """What ``step`` gives for IPM, by neural-tangents with whole Gram matrices."""
+    real, fake = tensors(given)
+    function = baselines.ipm(architecture)
+
+    def run() -> torch.Tensor:
+        x, others = bridge.to_jax(fake), bridge.to_jax(real)
+        return bridge.to_torch(function(x, jnp.concatenate([x, others]), given.weights)[1])
 
     return run
 
