@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
+from empirical import assert_ntk_tends_to_kernel, empirical_ntk
 
 from lightning_gantk.architectures import DCGAN, MLP, ResNet
 from lightning_gantk.architectures.activations import ACTIVATIONS, parse_activations
@@ -12,19 +13,6 @@ from lightning_gantk.errors import ConfigError
 from lightning_gantk.kernels.neural_tangents import load
 
 PARAMETERS = {"erf": {"a": 0.7, "b": 1.3, "c": 0.4}, "sin": {"a": 0.7, "b": 1.3, "c": 0.4}, "rbf": {"gamma": 0.6}}
-
-
-def _empirical_ntk(network, x, y):
-    """<grad f(x), grad f(y)> over the parameters, by torch."""
-    parameters = dict(network.named_parameters())
-
-    def gradients(samples):
-        def one(sample):
-            return torch.func.grad(lambda p: torch.func.functional_call(network, p, sample[None])[0])(parameters)
-
-        return torch.cat([g.flatten(1) for g in torch.func.vmap(one)(samples).values()], dim=1)
-
-    return gradients(x) @ gradients(y).T
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -72,29 +60,8 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_empirical_ntk_of_the_finite_network_tends_to_the_kernel(case):
-    """The error falls as 1/sqrt(width): both sides are the same network, or it would stay."""
-    architecture, shape = CASES[case]
-    torch.manual_seed(0)
-    x, y = torch.randn(3, *shape), torch.randn(4, *shape)
-    axes = (0, 2, 3, 1) if len(shape) == 3 else (0, 1)
-    kernel = np.asarray(architecture.kernel("ntk")(*(jnp.array(z.permute(axes).numpy()) for z in (x, y))))
-    narrow, growth, draws = (12, 8, 32) if isinstance(architecture, DCGAN) else (64, 16, 16)
-
-    def error(width):
-        """Root mean square over draws of the relative error."""
-        errors = []
-        for seed in range(draws if width == narrow else draws // 4):
-            torch.manual_seed(seed)
-            found = _empirical_ntk(architecture.network(width, shape), x, y).detach().numpy()
-            errors.append(np.linalg.norm(found - kernel) / np.linalg.norm(kernel))
-        return np.sqrt(np.mean(np.square(errors)))
-
-    # The Monte-Carlo error of a root mean square over D draws is below 1/sqrt(D) of it, even for squares with the heavy
-    # tail of a chi-squared of one degree of freedom: three of them on each side.
-    spread = (1 + 3 / np.sqrt(draws)) * (1 + 3 / np.sqrt(draws // 4))
-    wide = error(growth * narrow)
-    assert wide < error(narrow) / np.sqrt(growth) * spread
-    assert wide < 0.25
+    """Both sides are the same network, or the error would stay."""
+    assert_ntk_tends_to_kernel(*CASES[case])
 
 
 def test_antisymmetric_network_starts_at_zero_with_the_same_ntk():
@@ -102,7 +69,7 @@ def test_antisymmetric_network_starts_at_zero_with_the_same_ntk():
     x = torch.randn(3, 5)
     pair = MLP(hidden_layers=1).network(32, (5,), antisymmetric=True)
     assert (pair(x) == 0).all()
-    torch.testing.assert_close(_empirical_ntk(pair, x, x), _empirical_ntk(pair.plus, x, x))
+    torch.testing.assert_close(empirical_ntk(pair, x, x), empirical_ntk(pair.plus, x, x))
 
 
 @pytest.mark.parametrize(

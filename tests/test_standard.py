@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from test_architectures import _empirical_ntk
+from empirical import assert_ntk_tends_to_kernel, nhwc
 
 from lightning_gantk.architectures import DCGAN, MLP, ResNet
 from lightning_gantk.discriminators import FiniteDiscriminator, NTKDiscriminator
@@ -22,10 +22,6 @@ CASES = {
     "resnet": (ResNet(blocks=1, block_depth=2, **_STANDARD), (5,)),
     "dcgan": (DCGAN(blocks=2, b_std=0.3, **_STANDARD), (3, 8, 8)),
 }
-
-
-def _nhwc(x):
-    return jnp.array(x.permute(0, 2, 3, 1).numpy() if x.ndim == 4 else x.numpy())
 
 
 def _oracle(name):
@@ -52,13 +48,13 @@ def test_kernel_and_its_gradient_are_those_of_neural_tangents(case):
     real, fake, x = (torch.randn(n, *shape, generator=generator, dtype=torch.float64) for n in (4, 3, 5))
     with jax.enable_x64(True):
         kernel = _oracle(case)
-        found = architecture.kernel("ntk")(_nhwc(x), _nhwc(real))
-        np.testing.assert_allclose(found, kernel(_nhwc(x), _nhwc(real), "ntk"), rtol=1e-12)
+        found = architecture.kernel("ntk")(nhwc(x), nhwc(real))
+        np.testing.assert_allclose(found, kernel(nhwc(x), nhwc(real), "ntk"), rtol=1e-12)
 
         def scores(x):
-            return kernel(x, _nhwc(fake), "ntk").mean(1) - kernel(x, _nhwc(real), "ntk").mean(1)
+            return kernel(x, nhwc(fake), "ntk").mean(1) - kernel(x, nhwc(real), "ntk").mean(1)
 
-        values, pullback = jax.vjp(scores, _nhwc(x))
+        values, pullback = jax.vjp(scores, nhwc(x))
         (gradient,) = pullback(jnp.ones_like(values))
     discriminator = NTKDiscriminator(architecture, IPM(), dtype="float64")
     discriminator.fit(real, fake)
@@ -66,30 +62,13 @@ def test_kernel_and_its_gradient_are_those_of_neural_tangents(case):
     discriminator(x).sum().backward()
     # The products sum in another order: rounding of numbers of the size of the kernel's largest.
     np.testing.assert_allclose(discriminator(x).detach(), values, atol=1e-12 * float(np.abs(found).max()))
-    np.testing.assert_allclose(_nhwc(x.grad), gradient, atol=1e-11 * float(np.abs(found).max()))
+    np.testing.assert_allclose(nhwc(x.grad), gradient, atol=1e-11 * float(np.abs(found).max()))
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_empirical_ntk_tends_to_the_kernel(case):
-    """As 1/sqrt(width), at a base width that stays; the bound is that of test_architectures."""
-    architecture, shape = CASES[case]
-    torch.manual_seed(0)
-    x, y = torch.randn(3, *shape), torch.randn(4, *shape)
-    kernel = np.asarray(architecture.kernel("ntk")(_nhwc(x), _nhwc(y)))
-    narrow, growth, draws = (12, 8, 32) if isinstance(architecture, DCGAN) else (64, 16, 16)
-
-    def error(width):
-        errors = []
-        for seed in range(draws if width == narrow else draws // 4):
-            torch.manual_seed(seed)
-            found = _empirical_ntk(architecture.network(width, shape), x, y).detach().numpy()
-            errors.append(np.linalg.norm(found - kernel) / np.linalg.norm(kernel))
-        return np.sqrt(np.mean(np.square(errors)))
-
-    spread = (1 + 3 / np.sqrt(draws)) * (1 + 3 / np.sqrt(draws // 4))
-    wide = error(growth * narrow)
-    assert wide < error(narrow) / np.sqrt(growth) * spread
-    assert wide < 0.25
+    """At a base width that stays."""
+    assert_ntk_tends_to_kernel(*CASES[case])
 
 
 def test_network_without_base_width_is_the_plain_one_at_every_width():

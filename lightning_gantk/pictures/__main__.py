@@ -4,6 +4,8 @@ KIND is ``score`` (of a checkpoint), ``adequation``, ``comparison``, ``influence
 """
 
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from jsonargparse import auto_cli
@@ -63,12 +65,12 @@ def adequation(
         dpi: Pixels per inch.
     """
     checked(output)
-    if checkpoint is None:
-        real, fake = (torch.tensor(modes)[:, None] for modes in (_adequation.REAL_1D, _adequation.FAKE_1D))
-    else:
-        real, fake, architecture, loss, time = _settings(checkpoint, architecture, loss, time)
-    settings = {"time": 1.0 if time is None else time, "widths": widths, "steps": steps, "seed": seed}
-    save(_adequation.adequation(real, fake, architecture or MLP(), loss or IPM(), **settings), output, dpi=dpi)
+
+    def modes() -> list[Tensor]:
+        return [torch.tensor(modes)[:, None] for modes in (_adequation.REAL_1D, _adequation.FAKE_1D)]
+
+    problem = _problem(checkpoint, modes, architecture=architecture, loss=loss, time=time)
+    save(_adequation.adequation(**problem, widths=widths, steps=steps, seed=seed), output, dpi=dpi)
 
 
 def comparison(
@@ -102,16 +104,15 @@ def comparison(
         dpi: Pixels per inch.
     """
     checked(output)
-    if checkpoint is None:
-        generator = torch.Generator().manual_seed(seed)
-        target = target or GaussianRing()
-        target.prepare()
-        real, fake = target.sample(samples, generator), torch.randn(samples, target.dim, generator=generator)
-    else:
-        real, fake, architecture, loss, time = _settings(checkpoint, architecture, loss, time)
-    settings = {"time": 1.0 if time is None else time, "width": width, "steps": steps, "seed": seed}
-    settings["limits"] = _limits(limits)
-    save(_adequation.comparison(real, fake, architecture or MLP(), loss or IPM(), **settings), output, dpi=dpi)
+
+    def drawn() -> list[Tensor]:
+        generator, source = torch.Generator().manual_seed(seed), target or GaussianRing()
+        source.prepare()
+        return [source.sample(samples, generator), torch.randn(samples, source.dim, generator=generator)]
+
+    problem = _problem(checkpoint, drawn, architecture=architecture, loss=loss, time=time)
+    settings = {"width": width, "steps": steps, "seed": seed, "limits": _limits(limits)}
+    save(_adequation.comparison(**problem, **settings), output, dpi=dpi)
 
 
 def influence(
@@ -174,17 +175,17 @@ def main(args: list[str] | None = None) -> None:
         raise SystemExit(2) from error
 
 
-def _settings(
-    checkpoint: str, architecture: Architecture | None, loss: AdversarialLoss | None, time: float | None
-) -> tuple[Tensor, Tensor, Architecture, AdversarialLoss, float]:
-    run = runs.load(checkpoint)
-    if None in (architecture, loss, time):
-        found = run.description()
-        given = (architecture, loss, time)
-        architecture, loss, time = (
-            mine if mine is not None else theirs for mine, theirs in zip(given, found, strict=True)
-        )
-    return run.real, run.fake, architecture, loss, time
+def _problem(checkpoint: str | None, samples: Callable[[], list[Tensor]], **given: Any) -> dict[str, Any]:
+    """Samples and discriminator settings, of a run where there is a checkpoint; what was given comes first."""
+    if checkpoint is None:
+        real, fake = samples()
+        settings = {"architecture": MLP(), "loss": IPM(), "time": 1.0}
+    else:
+        run = runs.load(checkpoint)
+        real, fake = run.real, run.fake
+        # A run on a kernel that is no architecture has no description: then everything must be given.
+        settings = dict(zip(given, run.description(), strict=True)) if None in given.values() else {}
+    return {"real": real, "fake": fake, **settings, **{name: v for name, v in given.items() if v is not None}}
 
 
 def _limits(limits: list[float] | None) -> tuple[float, float, float, float] | None:
