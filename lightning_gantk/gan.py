@@ -159,8 +159,7 @@ class GAN(LightningModule):
         fake.register_hook(self._on_gradient)
         self._watch.scores = scores = self.discriminator(fake)
         self._watch.loss = loss = self.discriminator.loss.generator(scores)
-        if self._watch.logged or self.trainer.progress_bar_callback:  # a tenth of a quick step's time
-            self.log("train/generator_loss", loss.detach(), prog_bar=True, sync_dist=True)
+        self.log("train/generator_loss", loss.detach(), prog_bar=True, sync_dist=True)
         return loss
 
     def _fake(self, batch: Tensor) -> Tensor:
