@@ -111,6 +111,32 @@ def test_tiles_and_ragged_sizes_change_nothing(case, engine, monkeypatch):
         np.testing.assert_allclose(gram, direct, rtol=2e-5)
 
 
+@pytest.mark.parametrize(
+    ("architecture", "shape", "n"),
+    [
+        *((MLP(2, activation=name), (20,), 150) for name in ("relu", "leaky_relu", "erf", "gelu", "sin", "rbf")),
+        (MLP(2, layer_norm=True), (20,), 150),
+        (MLP(3), (2,), 530),
+        (MLP(2, activation="gelu", layer_norm=True), (3,), 530),
+        (DCGAN(1, layer_norm=True), (4, 4, 1), 130),
+        (DCGAN(1, activation="gelu"), (4, 4, 3), 130),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("kind", ["ntk", pytest.param("nngp", marks=pytest.mark.slow)])
+def test_pairs_of_test_points_count_for_both(architecture, shape, n, kind):
+    """The sums at the points themselves are those at copies of them: the same terms, added in another order."""
+    kernel, points = ArchitectureKernel(architecture, kind=kind), _samples(shape, n + 20)
+    points[3] = points[n] = points[1]  # equal samples, and near ones, in one block and in two
+    points[2], points[n - 1] = points[1] + 1e-4 * points[0], points[5] + 1e-4 * points[0]
+    weights = np.random.default_rng(2).uniform(0.5, 1, len(points)).astype(np.float32)
+    weights[[1, 7, n - 2]] = 0
+    expected = _run(kernel, points[:n], points, weights, n)
+    at_points = jax.jit(lambda p, w: products.scores_and_gradient_at_points(kernel, p, w, n))
+    for found, same in zip(at_points(jnp.asarray(points), jnp.asarray(weights)), expected, strict=True):
+        assert np.linalg.norm(found - same) <= 2e-6 * np.linalg.norm(same)
+
+
 def test_engine_is_ours_and_neural_tangents_is_not_asked(monkeypatch):
     def refuse():
         raise AssertionError("neural-tangents was asked")

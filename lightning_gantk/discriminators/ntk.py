@@ -180,7 +180,11 @@ class NTKDiscriminator(Discriminator):
 
     def _scores_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
         with self._engine.precision():
-            results = self._engine.scores_and_gradient(self._trained, self._cross(x, "x"))
+            array = self._cross(x, "x")
+            if self._crossed is not None and array is self._crossed.array:
+                results = self._engine.scores_and_gradient_at_fakes(self._trained)
+            else:
+                results = self._engine.scores_and_gradient(self._trained, array)
             values, gradient = (bridge.to_torch(result)[: len(x)].to(x.dtype) for result in results)
         return values, gradient
 

@@ -42,6 +42,12 @@ class Products(ABC):
     ) -> tuple["jax.Array", "jax.Array"]:
         """Scores and ``ds(x_i)/dx_i``, in the shape of x."""
 
+    def scores_and_gradient_at_points(
+        self, points: "jax.Array", weights: "jax.Array", first: int
+    ) -> tuple["jax.Array", "jax.Array"]:
+        """The same at the first of the points themselves: an engine may work each pair of those out once."""
+        return self.scores_and_gradient(points[:first], points, weights)
+
 
 class Kernel(ABC):
     """A positive definite kernel. One of your own needs ``__call__`` alone, differentiable by JAX in its first

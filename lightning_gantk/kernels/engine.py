@@ -54,6 +54,9 @@ class Engine:
         self._both = jax.jit(
             lambda x, p, w, fakes: products.scores_and_gradient(kernel, x.astype(dtype), p, w, fakes), static_argnums=3
         )
+        self._both_at_fakes = jax.jit(
+            lambda p, w, fakes: products.scores_and_gradient_at_points(kernel, p, w, fakes), static_argnums=2
+        )
 
     def precision(self) -> contextlib.AbstractContextManager:
         """The context in which arrays of the engine's dtype exist."""
@@ -102,6 +105,11 @@ class Engine:
         """Scores ``(N,)`` and their gradients at the test points ``(N, ...)``."""
         with self.precision():
             return self._both(x, trained.points, trained.weights, trained.fakes)
+
+    def scores_and_gradient_at_fakes(self, trained: Trained) -> tuple[jax.Array, jax.Array]:
+        """The same at the fakes among the training points, filling included."""
+        with self.precision():
+            return self._both_at_fakes(trained.points, trained.weights, trained.fakes)
 
 
 def _fit(

@@ -1,5 +1,7 @@
 """Products on the CPU through the native kernels; arguments and results as in ``vectors`` and ``images``."""
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,6 +21,7 @@ _PARTS = 8  # pieces of work per call, at least; several per core, so that all e
 _ROWS = 1024  # test points of a tile: enough for matrix products at full speed
 _BANDS = 4  # of the symmetric half of a matrix of inner products
 _WIDE = 16  # blocks of lanes that vectors are worked on in: 256 test points
+_NARROW = 4  # the same where pairs of different blocks are worked out once, and those inside a block twice
 
 
 def _call(name: str, results: tuple, *arguments: Array, **attributes: Any) -> tuple[Array, ...]:
@@ -60,8 +63,16 @@ class NativeSampleProducts(Products):
 
     def scores_and_gradient(self, x: Array, points: Array, weights: Array) -> tuple[Array, Array]:
         """Scores and ``ds(x_i)/dx_i`` in the shape of x."""
-        made, (blocks, tape), (p, p_tape) = self._prepare(x, points)
-        parts = min(len(points), max(1, -(-_PARTS // blocks.shape[0])))
+        return self._sums(x, points, weights, own=0)
+
+    def scores_and_gradient_at_points(self, points: Array, weights: Array, first: int) -> tuple[Array, Array]:
+        return self._sums(points[:first], points, weights, own=first)
+
+    def _sums(self, x: Array, points: Array, weights: Array, *, own: int) -> tuple[Array, Array]:
+        """As ``scores_and_gradient``; x are the first ``own`` of the points, if any."""
+        made, (blocks, tape), (p, p_tape) = self._prepare(x, points, symmetric=own > 0)
+        own = own if blocks.shape[0] >= _PARTS else 0  # few blocks have few pairs to share, and too few parts
+        parts = 1 if own else min(len(points), max(1, -(-_PARTS // blocks.shape[0])))
         lanes = max(made.wide, 1) * LANES
         results = (
             _shape(parts, blocks.shape[0], lanes),
@@ -69,7 +80,7 @@ class NativeSampleProducts(Products):
             _shape(parts, *tape.shape),
         )
         arguments = blocks, tape, p, p_tape, weights
-        found = _call("sums_of_samples", results, *arguments, **made.attributes())
+        found = _call("sums_of_samples", results, *arguments, own=np.int64(own), **made.attributes())
         values, direct, of_tape = map(_sum, found)
         _, pull = jax.vjp(lambda x: self._blocks(x, made)[1], x)
         gradient = self._unblock(direct, x.shape) + pull(of_tape)[0]
@@ -77,15 +88,19 @@ class NativeSampleProducts(Products):
 
     def _values(self, x: Array, y: Array, *, symmetric: bool) -> Array:
         """Kernel values ``(M, N)``."""
-        made, (blocks, tape), (p, p_tape) = self._prepare(x, y)
+        made, (blocks, tape), (p, p_tape) = self._prepare(x, y, symmetric=symmetric)
         shape = _shape(len(y), blocks.shape[0] * max(made.wide, 1) * LANES)
         arguments = blocks, tape, p, p_tape
         return _call("values_of_samples", shape, *arguments, symmetric=symmetric, **made.attributes())[:, : len(x)]
 
-    def _prepare(self, x: Array, points: Array) -> tuple[Program, tuple[Array, Array], tuple[Array, Array]]:
-        images = x.ndim == 4
-        wide = 0 if images else max(1, min(_WIDE, -(-len(x) // LANES)))
-        made = program(self.recursion, x.shape[1:3] if images else None, exact=True, wide=wide)
+    def _prepare(
+        self, x: Array, points: Array, *, symmetric: bool
+    ) -> tuple[Program, tuple[Array, Array], tuple[Array, Array]]:
+        """The program, and samples and tapes of both sides."""
+        if x.ndim == 4:
+            made = program(self.recursion, x.shape[1:3], exact=True, wide=0)
+        else:
+            made = program(self.recursion, None, exact=True, wide=_wide(x, symmetric=symmetric))
         pixels = _pixels(points)
         p = jnp.moveaxis(pixels.reshape(pixels.shape[0], -1, len(points)), 2, 0)
         return made, self._blocks(x, made), (p, tape_of_p(self._side(points)))
@@ -141,13 +156,29 @@ class NativeVectorProducts(InnerProducts):
         return rows, max(1, min(len(points), 2 * tiles.array_budget() // (4 * rows)))
 
     def _values_and_gradient(self, x: Array, parts: tuple[Array, Array], centre: Array) -> tuple[Array, Array]:
-        made = self._program(x)
+        return self._pulled(x, lambda *x: tiles.accumulate(lambda part: self._sums(*x, *part, centre), parts))
+
+    def scores_and_gradient_at_points(self, points: Array, weights: Array, first: int) -> tuple[Array, Array]:
+        x = points[:first]
+        if len(points) > min(first, _ROWS):
+            return self.scores_and_gradient(x, points, weights)
+        vectors = flat(x)
+        centre = centre_of(vectors)
+        sums = functools.partial(self._sums, p=vectors, w=weights, centre=centre, symmetric=True)
+        values, gradient = self._pulled(vectors, sums, symmetric=True)
+        return values, gradient.reshape(x.shape)
+
+    def _pulled(
+        self, x: Array, sums: Callable[..., tuple[Array, Array, Array]], *, symmetric: bool = False
+    ) -> tuple[Array, Array]:
+        """Scores and gradient from ``sums(x, tape, program)``."""
+        made = self._program(x, symmetric=symmetric)
         tape, pull = jax.vjp(lambda x: self._x_tape(x, made), x)
-        values, gradient, of_tape = tiles.accumulate(lambda part: self._sums(x, tape, made, *part, centre), parts)
+        values, gradient, of_tape = sums(x, tape, made)
         return values, (2 / x.shape[1]) * gradient + pull(of_tape)[0]
 
-    def _program(self, x: Array) -> Program:
-        return program(self.recursion, None, exact=False, wide=max(1, min(_WIDE, -(-len(x) // LANES))))
+    def _program(self, x: Array, *, symmetric: bool) -> Program:
+        return program(self.recursion, None, exact=False, wide=_wide(x, symmetric=symmetric))
 
     def _filled(self, x: Array, made: Program) -> Array:
         lanes = made.wide * LANES
@@ -163,23 +194,26 @@ class NativeVectorProducts(InnerProducts):
         """Arguments and attributes of the native calls for one tile."""
         x = self._filled(x, made)
         centred_x, centred_p = x - centre, p - centre
-        inner = _upper(centred_p, centred_x) if symmetric else jnp.matmul(centred_p, centred_x.T, precision="highest")
+        if symmetric:
+            inner = _upper(centred_p, centred_x, made.wide * LANES)
+        else:
+            inner = jnp.matmul(centred_p, centred_x.T, precision="highest")
         q_x, q_p, small_x, small_p = map(vectors.mean_square, (x, p, centred_x, centred_p))
         p_tape = tape_of_p(self.recursion.marginals(q_p))
         near = np.float32(vectors.NEAR["float32"] if self.kinked else 0)
         return (inner, small_x, small_p, x, p, q_x, q_p, x_tape, p_tape), {"near": near, **made.attributes()}
 
     def _values(self, x: Array, p: Array, centre: Array, *, symmetric: bool = False) -> Array:
-        made = self._program(x)
+        made = self._program(x, symmetric=symmetric)
         arguments, attributes = self._inner(x, self._x_tape(x, made), p, made, centre, symmetric=symmetric)
         shape = _shape(*arguments[0].shape)
         return _call("values_of_inner", shape, *arguments, symmetric=symmetric, **attributes)[:, : len(x)]
 
     def _sums(
-        self, x: Array, x_tape: Array, made: Program, p: Array, w: Array, centre: Array
+        self, x: Array, x_tape: Array, made: Program, p: Array, w: Array, centre: Array, *, symmetric: bool = False
     ) -> tuple[Array, Array, Array]:
         """Of one tile: scores (R,), ``sum_p w F_v (x - p)`` (R, d) and the adjoint of x's tape."""
-        arguments, attributes = self._inner(x, x_tape, p, made, centre)
+        arguments, attributes = self._inner(x, x_tape, p, made, centre, symmetric=symmetric)
         shape, n = arguments[0].shape, len(x)
         parts = min(len(p), max(1, -(-_PARTS // x_tape.shape[0])))
         results = (
@@ -188,10 +222,11 @@ class NativeVectorProducts(InnerProducts):
             _shape(shape[1], x.shape[1]),
             _shape(parts, *x_tape.shape),
         )
-        values, a, near, of_tape = _call("sums_of_inner", results, *arguments, w, **attributes)
-        a = a[:, :n]
-        moved = jnp.matmul(a.T, p - centre, precision="highest")
-        gradient = near[:n] + jnp.sum(a, 0)[:, None] * (x - centre) - moved
+        found = _call("sums_of_inner", results, *arguments, w, symmetric=symmetric, **attributes)
+        values, slopes, near, of_tape = found
+        slopes = slopes[:, :n]
+        moved = jnp.matmul(slopes.T, w[:, None] * (p - centre), precision="highest")
+        gradient = near[:n] + jnp.matmul(w, slopes, precision="highest")[:, None] * (x - centre) - moved
         return _sum(values)[:n], gradient, _sum(of_tape)
 
 
@@ -200,13 +235,18 @@ def _sum(parts: Array) -> Array:
     return sum(parts[i] for i in range(len(parts)))
 
 
-def _upper(p: Array, x: Array) -> Array:
-    """``p x'`` in bands of rows, each from the diagonal on.
+def _wide(x: Array, *, symmetric: bool) -> int:
+    """Blocks of lanes for vectors."""
+    return max(1, min(_NARROW if symmetric else _WIDE, -(-len(x) // LANES)))
+
+
+def _upper(p: Array, x: Array, block: int) -> Array:
+    """``p x'`` in bands of rows, each from the block of the diagonal on.
 
     Fewer bands would work out more that nobody needs, more would be too narrow for a matrix product at full speed.
     """
-    count, rows = tiles.even(len(p), -(-len(p) // _BANDS))
-    starts = [i * rows for i in range(count)]
+    rows = -(-len(p) // (_BANDS * block)) * block
+    starts = range(0, len(p), rows)
     bands = [jnp.matmul(p[i : i + rows], x[i:].T, precision="highest") for i in starts]
     return jnp.concatenate([jnp.pad(band, ((0, 0), (i, 0))) for i, band in zip(starts, bands, strict=True)])
 

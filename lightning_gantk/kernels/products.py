@@ -47,8 +47,17 @@ def scores_and_gradient(
 ) -> tuple[jax.Array, jax.Array]:
     """``s(x)`` and ``ds(x_i)/dx_i``; arguments as for ``scores``, the gradient in the shape of ``x``."""
     found = engine(kernel, x)
-    parts = [found.scores_and_gradient(x, *group) for group in _groups(found, points, weights, first)]
-    return sum(value for value, _ in parts), sum(gradient for _, gradient in parts)
+    return _total([found.scores_and_gradient(x, *group) for group in _groups(found, points, weights, first)])
+
+
+def scores_and_gradient_at_points(
+    kernel: Kernel, points: jax.Array, weights: jax.Array, first: int
+) -> tuple[jax.Array, jax.Array]:
+    """The same at the first group of the points themselves, whose pairs with each other count for both."""
+    found = engine(kernel, points)
+    own, *others = _groups(found, points, weights, first)
+    parts = [found.scores_and_gradient(points[:first], *group) for group in others]
+    return _total([found.scores_and_gradient_at_points(*own, first), *parts])
 
 
 def gram(kernel: Kernel, points: jax.Array) -> jax.Array:
@@ -106,6 +115,10 @@ class Differentiated(Products):
         """Rows of one tile against ``count`` points within the budget."""
         shape = (x.shape[-1], *x.shape[1:-1])  # the kernel speaks of (C, H, W)
         return max(1, tiles.GIVEN_BUDGET // (count * self.kernel.floats_per_pair(shape) * x.dtype.itemsize))
+
+
+def _total(parts: list[tuple[jax.Array, jax.Array]]) -> tuple[jax.Array, jax.Array]:
+    return sum(value for value, _ in parts), sum(gradient for _, gradient in parts)
 
 
 def _groups(

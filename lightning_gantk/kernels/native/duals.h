@@ -73,9 +73,20 @@ static inline Angle angle_of(V e) {
   return {cosine < 0.0f ? PI - angle : angle, lune, sine, cosecant};
 }
 
+// The fields of ../duals.py, and the last two again for the variance of p; what a caller does not use costs nothing.
 struct Expansion {
-  V distance, slope, distance_q, slope_v, slope_q;
+  V distance, slope, distance_q, slope_v, slope_q, distance_p, slope_p;
 };
+
+static inline float total(V a) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_add_ps((__m512)a);
+#else
+  float sum = 0;
+  for (int l = 0; l < LANES; ++l) sum += a[l];
+  return sum;
+#endif
+}
 
 static inline V excess(V v, V gap) { return 0.5f * vmax(v - gap * gap * (1.0f + 4.8e-7f), splat(0.0f)); }
 
@@ -85,13 +96,19 @@ static inline Expansion near_or(Expansion far, V v, V gap, X x, P p) {
   I near = v < 3e-4f * (x(0) + p(0));
   far.distance = near ? far.slope * v + 0.5f * (x(3) + p(3)) * gap * gap : far.distance;
   far.distance_q = near ? x(4) * gap : far.distance_q;
+  far.distance_p = near ? -p(4) * gap : far.distance_p;
   return far;
 }
 
+struct Covariance {
+  V kernel, slope, second, kernel_q, mixed_q, kernel_p, mixed_p;
+};
+
 template <class X, class P>
-static inline Expansion from_covariance(V v, V gap, X x, P p, V kernel, V slope, V second, V kernel_q, V mixed) {
-  return near_or({x(1) + p(1) - 2.0f * kernel, slope, x(2) - slope - 2.0f * kernel_q, -0.5f * second,
-                  0.5f * second + mixed}, v, gap, x, p);
+static inline Expansion from_covariance(V v, V gap, X x, P p, Covariance c) {
+  return near_or({x(1) + p(1) - 2.0f * c.kernel, c.slope, x(2) - c.slope - 2.0f * c.kernel_q, -0.5f * c.second,
+                  0.5f * c.second + c.mixed_q, p(2) - c.slope - 2.0f * c.kernel_p, 0.5f * c.second + c.mixed_p},
+                 v, gap, x, p);
 }
 
 // Sides: X(i) is entry i of the test points' tape, sixteen of them; P(i) of the training point's.
@@ -108,7 +125,9 @@ SIDES rectifier(const float* c, V v, V gap, X x, P p) {
   V steep = 0.25f * jump * a.cosecant * (inverse_x * inverse_p);
   return {mean * v - jump * ((sigma_x * sigma_p) * a.lune), mean - 0.5f * jump * a.angle,
           0.5f * jump * (a.angle - a.sine * (sigma_p * inverse_x)), -steep,
-          steep * ((gap + sigma_p * e) * inverse_x)};
+          steep * ((gap + sigma_p * e) * inverse_x),
+          0.5f * jump * (a.angle - a.sine * (sigma_x * inverse_p)),
+          steep * ((sigma_x * e - gap) * inverse_p)};
 }
 
 template <class X, class P>
@@ -121,15 +140,15 @@ static inline V shifted_excess(V excess, X x, P p) {
 
 SIDES erf_dual(const float* c, V v, V gap, X x, P p) {
   const float beta = c[2], scale = c[0] / PI;
-  V inverse_x = x(5);
+  V inverse_x = x(5), inverse_p = splat(p(5));
   V e = shifted_excess(beta * excess(v, gap), x, p);
   Angle a = angle_of(e);
-  V i = a.cosecant, cosine = 1.0f - e, both = inverse_x * p(5);
+  V i = a.cosecant, cosine = 1.0f - e, both = inverse_x * inverse_p;
   V slope = 2.0f * scale * beta * both * i, second = slope * beta * cosine * i * i * both;
   V kernel = 2.0f * scale * (PI / 2 - a.angle) + c[1];
-  V kernel_q = -scale * beta * cosine * i * inverse_x * inverse_x;
-  V mixed = -0.5f * slope * beta * i * i * inverse_x * inverse_x;
-  return from_covariance(v, gap, x, p, kernel, slope, second, kernel_q, mixed);
+  V each = -scale * beta * cosine * i, turn = -0.5f * slope * beta * i * i;
+  return from_covariance(v, gap, x, p, {kernel, slope, second, each * inverse_x * inverse_x, turn * inverse_x * inverse_x,
+                                        each * inverse_p * inverse_p, turn * inverse_p * inverse_p});
 }
 
 SIDES sin_dual(const float* c, V v, V gap, X x, P p) {
@@ -137,12 +156,14 @@ SIDES sin_dual(const float* c, V v, V gap, X x, P p) {
   v = vmax(v, splat(0.0f));
   V minus = -vexpm1(-0.5f * b2 * v);
   V distance = a2 * minus, slope = 0.5f * a2 * b2 * (1.0f - minus);
-  if (odd == 0.0f) return {distance, slope, splat(0.0f), -0.5f * b2 * slope, splat(0.0f)};
+  const V none = splat(0.0f);
+  if (odd == 0.0f) return {distance, slope, none, -0.5f * b2 * slope, none, none, none};
   V plus = odd * vexp(b2 * (0.5f * v - (x(0) + p(0))));
   const float half = 0.5f * a2 * b2;
   distance -= a2 * (0.5f * odd * (x(5) + p(5)) - plus);
-  return near_or({distance, slope + half * plus, a2 * b2 * (odd * x(5) - plus), -0.5f * b2 * (slope - half * plus),
-                  -b2 * half * plus}, v, gap, x, p);
+  V turn = -b2 * half * plus;
+  return near_or({distance, slope + half * plus, a2 * b2 * (odd * x(5) - plus), -0.5f * b2 * (slope - half * plus), turn,
+                  a2 * b2 * (odd * p(5) - plus), turn}, v, gap, x, p);
 }
 
 SIDES gelu_dual(const float*, V v, V gap, X x, P p) {
@@ -156,8 +177,17 @@ SIDES gelu_dual(const float*, V v, V gap, X x, P p) {
   V kernel = 0.25f * k + (c * c * rr * i + rho * t.sine * root_x * root_p + k * arc) / turn;
   V slope = 0.25f + (arc + c * i * ((i2 * rr) * rr + lack)) / turn;
   V second = rr * i * (1.0f + (i2 * rr) * rr * (1.0f + 3.0f * c * c * i2) + lack * i2) / turn;
-  V kernel_q = -a * c * c * rr * i * (0.5f * i2 + 1.0f) - 0.5f * c * c * i * r_x * root_p;
-  kernel_q += q_p * r_p * r_x * (t.sine * a + 0.5f * share_x * i);
-  V mixed = -a * c * i * (0.5f + 1.5f * (i2 * rr) * (i2 * rr) + 0.5f * i2 * lack + lack - 1.0f) - c * i * share_p * a;
-  return from_covariance(v, gap, x, p, kernel, slope, second, kernel_q / turn, mixed / turn);
+  auto kernel_of = [&](V r, V share, V q_other, V r_other, V root_other) {
+    V found = -r * r * c * c * rr * i * (0.5f * i2 + 1.0f) - 0.5f * c * c * i * r * root_other;
+    return (found + q_other * r_other * r * (t.sine * r * r + 0.5f * share * i)) / turn;
+  };
+  auto mixed_of = [&](V r, V share_other) {
+    V bend = 0.5f + 1.5f * (i2 * rr) * (i2 * rr) + 0.5f * i2 * lack + lack - 1.0f;
+    return (-r * r * c * i * bend - c * i * share_other * r * r) / turn;
+  };
+  return from_covariance(v, gap, x, p, {kernel, slope, second,
+                                        kernel_of(r_x, share_x, splat(q_p), splat(r_p), splat(root_p)),
+                                        mixed_of(r_x, splat(share_p)),
+                                        kernel_of(splat(r_p), splat(share_p), q_x, r_x, root_x),
+                                        mixed_of(splat(r_p), share_x)});
 }

@@ -46,22 +46,25 @@ struct Program {
   int64_t scale() const { return wide ? wide : 1; }
 };
 
+enum Want { VALUES = 0, ONE = 1, BOTH = 2 };  // derivatives: none, in the test points, in the training point too
+
 // Memory of one thread. The adjoints of a state take the place of its values once the forward pass is over.
 struct Work {
   const Program& g;
-  bool gradient;
+  Want want;
   std::vector<V*> v, theta, difference;  // by state
-  std::vector<V*> kept;                  // by step: four maps for ACTIVATE, five for NORM
+  std::vector<V*> kept;                  // by step: four maps for ACTIVATE (six for BOTH), five for NORM
   V* scratch;
   std::unique_ptr<char[]> memory;
 
-  Work(const Program& program, bool gradient) : g(program), gradient(gradient) {
-    int64_t total = 0, largest = 0;
+  Work(const Program& program, Want want) : g(program), want(want) {
+    int64_t total = 0, largest = 0, maps = want == BOTH ? 6 : 4;
     for (size_t i = 0; i < g.states.size(); ++i) {
       total += 3 * g.pixels(i);
       largest = std::max(largest, g.pixels(i));
     }
-    for (const Step& s : g.steps) total += s.op == ACTIVATE ? 4 * g.pixels(s.in) : s.op == NORM ? 5 * g.pixels(s.in) : 0;
+    for (const Step& s : g.steps)
+      total += s.op == ACTIVATE ? maps * g.pixels(s.in) : s.op == NORM ? 5 * g.pixels(s.in) : 0;
     memory.reset(new char[(total + largest + 1) * sizeof(V)]);
     V* at = (V*)(((uintptr_t)memory.get() + sizeof(V) - 1) / sizeof(V) * sizeof(V));
     for (size_t i = 0; i < g.states.size(); ++i) {
@@ -70,7 +73,7 @@ struct Work {
     }
     for (const Step& s : g.steps) {
       kept.push_back(at);
-      at += s.op == ACTIVATE ? 4 * g.pixels(s.in) : s.op == NORM ? 5 * g.pixels(s.in) : 0;
+      at += s.op == ACTIVATE ? maps * g.pixels(s.in) : s.op == NORM ? 5 * g.pixels(s.in) : 0;
     }
     scratch = at;
   }
@@ -122,14 +125,39 @@ static void box_transposed(const V* out, V* in, V* row, State i, State o, const 
   }
 }
 
-// A side's tape: entry e of pixel j stands at (offset + e * pixels + j).
+// A side's tape: entry e of pixel j stands at (offset + e * pixels + j). Derivatives are those of one kernel value; what a
+// training point's weight makes of them is added to the adjoint of x's tape, and the same by the lanes' weights to p's.
 struct Tapes {
   const V* x;
   const float* p;
   V* x_bar;
+  float* p_bar;
+  float weight;
+  const V* weights;
 };
 
-template <class F>
+// The adjoint of a unit of p's tape, of which wide programs have one for all their blocks of lanes.
+template <Want WANT>
+struct Unit {
+  const Program& g;
+  const Tapes& t;
+  float* at;
+  V sum = {};
+
+  Unit(const Program& g, const Tapes& t, int64_t place) : g(g), t(t), at(WANT == BOTH ? t.p_bar + place : nullptr) {}
+  ~Unit() {
+    if (WANT == BOTH && g.wide) *at += total(sum);
+  }
+  void add(int64_t j, V value) {
+    if (WANT != BOTH) return;
+    if (g.wide)
+      sum += value * t.weights[j];
+    else
+      at[j] += total(value * t.weights[0]);
+  }
+};
+
+template <Want WANT, class F>
 static void activate(const Program& g, const Step& s, Work& w, const Tapes& t, F dual, bool rectifier) {
   const int64_t n = g.pixels(s.in), np = g.wide ? 1 : n;
   const V *v = w.v[s.in], *theta = w.theta[s.in], *difference = w.difference[s.in];
@@ -160,13 +188,18 @@ static void activate(const Program& g, const Step& s, Work& w, const Tapes& t, F
     Expansion f = dual(g.constants + s.constants, v[j], gap, x, p);
     v_out[j] = f.distance;
     if (g.ntk) theta_out[j] = theta[j] * f.slope;
-    if (w.gradient) {
+    if (WANT != VALUES) {
       kept[j] = f.slope, kept[n + j] = f.distance_q;
       if (g.ntk) kept[2 * n + j] = theta[j] * f.slope_v, kept[3 * n + j] = theta[j] * f.slope_q;
+    }
+    if (WANT == BOTH) {
+      kept[4 * n + j] = f.distance_p;
+      if (g.ntk) kept[5 * n + j] = theta[j] * f.slope_p;
     }
   }
 }
 
+template <Want WANT>
 static void forward(const Program& g, Work& w, const Tapes& t) {
   for (const Step& s : g.steps) {
     const int64_t n = g.pixels(s.in), m = g.pixels(s.out);
@@ -194,10 +227,10 @@ static void forward(const Program& g, Work& w, const Tapes& t) {
       }
     } else if (s.op == ACTIVATE) {
       switch (s.size) {
-        case RECTIFIER: activate(g, s, w, t, [](auto... a) { return rectifier(a...); }, true); break;
-        case ERF: activate(g, s, w, t, [](auto... a) { return erf_dual(a...); }, false); break;
-        case SIN: activate(g, s, w, t, [](auto... a) { return sin_dual(a...); }, false); break;
-        default: activate(g, s, w, t, [](auto... a) { return gelu_dual(a...); }, false);
+        case RECTIFIER: activate<WANT>(g, s, w, t, [](auto... a) { return rectifier(a...); }, true); break;
+        case ERF: activate<WANT>(g, s, w, t, [](auto... a) { return erf_dual(a...); }, false); break;
+        case SIN: activate<WANT>(g, s, w, t, [](auto... a) { return sin_dual(a...); }, false); break;
+        default: activate<WANT>(g, s, w, t, [](auto... a) { return gelu_dual(a...); }, false);
       }
     } else if (s.op == NORM) {
       const V* x = t.x + s.tape * g.scale();
@@ -215,9 +248,9 @@ static void forward(const Program& g, Work& w, const Tapes& t) {
         v[j] = rest * both + lack * lack;
         if (g.ntk) theta[j] = theta_in[j] * both;
         if (g.exact) difference[j] = V{};
-        if (w.gradient) {
+        if (WANT != VALUES) {
           kept[j] = both, kept[n + j] = positive * both, kept[2 * n + j] = -2.0f * gap * positive * both;
-          kept[3 * n + j] = rest * inverse_p, kept[4 * n + j] = g.ntk ? theta_in[j] * inverse_p : V{};
+          kept[3 * n + j] = rest, kept[4 * n + j] = g.ntk ? theta_in[j] : V{};
         }
       }
     } else if (s.op == MEAN) {
@@ -240,7 +273,8 @@ static void forward(const Program& g, Work& w, const Tapes& t) {
   }
 }
 
-// v and theta of the last state hold its adjoints; leaves those of the first in v[0] and adds to the tape's.
+// v and theta of the last state hold its adjoints; leaves those of the first in v[0] and adds to the tapes'.
+template <Want WANT>
 static void backward(const Program& g, Work& w, const Tapes& t) {
   for (size_t i = g.steps.size(); i-- > 0;) {
     const Step& s = g.steps[i];
@@ -251,11 +285,14 @@ static void backward(const Program& g, Work& w, const Tapes& t) {
     const bool fresh = s.fresh;
     auto put = [&](V* at, V value) { *at = fresh ? value : *at + value; };
     if (s.op == AFFINE) {
-      if (g.ntk)
+      if (g.ntk) {
+        Unit<WANT> q_p(g, t, s.tape);
         for (int64_t j = 0; j < m; ++j) {
           V half = 0.5f * theta[j];
-          x_bar[j] += half, v[j] -= half;
+          x_bar[j] += t.weight * half, v[j] -= half;
+          q_p.add(j, half);
         }
+      }
       auto back = [&](const V* out, V* in) {
         if (s.size == 1 && s.stride == 1)
           for (int64_t j = 0; j < n; ++j) put(in + j, out[j] * c[0]);
@@ -265,27 +302,34 @@ static void backward(const Program& g, Work& w, const Tapes& t) {
       back(v, v_in);
       if (g.ntk && s.in != 0) back(theta, theta_in);
     } else if (s.op == ACTIVATE) {
+      Unit<WANT> q_p(g, t, s.tape);
       for (int64_t j = 0; j < n; ++j) {
-        V v_bar = v[j], sum_v = kept[j] * v_bar, sum_q = kept[n + j] * v_bar;
+        V v_bar = v[j], sum_v = kept[j] * v_bar, sum_q = kept[n + j] * v_bar, sum_p = {};
+        if (WANT == BOTH) sum_p = kept[4 * n + j] * v_bar;
         if (g.ntk) {
           V theta_bar = theta[j];
           sum_v += kept[2 * n + j] * theta_bar, sum_q += kept[3 * n + j] * theta_bar;
+          if (WANT == BOTH) sum_p += kept[5 * n + j] * theta_bar;
           put(theta_in + j, kept[j] * theta_bar);
         }
         put(v_in + j, sum_v);
-        x_bar[j] += sum_q;
+        x_bar[j] += t.weight * sum_q;
+        q_p.add(j, sum_p);
       }
     } else if (s.op == NORM) {
       const V* x = t.x + s.tape * g.scale();
       const float* p = t.p + s.tape;
+      const int64_t np = g.wide ? 1 : n;
+      Unit<WANT> of_sigma(g, t, s.tape), of_inverse(g, t, s.tape + np), of_lack(g, t, s.tape + 2 * np);
       for (int64_t j = 0; j < n; ++j) {
-        const float lack_p = p[g.wide ? 2 : 2 * n + j];
+        const int64_t k = g.wide ? 0 : j;
         V v_bar = v[j], theta_bar = g.ntk ? theta[j] : V{};
         put(v_in + j, kept[n + j] * v_bar);
         if (g.ntk) put(theta_in + j, kept[j] * theta_bar);
-        x_bar[j] += kept[2 * n + j] * v_bar;
-        x_bar[n + j] += kept[3 * n + j] * v_bar + kept[4 * n + j] * theta_bar;
-        x_bar[2 * n + j] += 2.0f * (x[2 * n + j] - lack_p) * v_bar;
+        V sigma = kept[2 * n + j] * v_bar, both = kept[3 * n + j] * v_bar + kept[4 * n + j] * theta_bar;
+        V lack = 2.0f * (x[2 * n + j] - p[2 * np + k]) * v_bar;
+        x_bar[j] += t.weight * sigma, x_bar[n + j] += t.weight * (both * p[np + k]), x_bar[2 * n + j] += t.weight * lack;
+        of_sigma.add(j, -sigma), of_inverse.add(j, both * x[n + j]), of_lack.add(j, -lack);
       }
     } else if (s.op == MEAN) {
       for (int64_t j = 0; j < n; ++j) {
@@ -312,16 +356,28 @@ static void values(const Program& g, Work& w, const Tapes& t, V* out) {
                    : 0.5f * (t.x[(g.units - 1) * g.scale() + j] + t.p[g.units - 1] - w.v[last][j]);
 }
 
-static void seed(const Program& g, Work& w, const Tapes& t, const float weight) {
+template <Want WANT>
+static void seed(const Program& g, Work& w, const Tapes& t) {
   const int64_t last = g.states.size() - 1, n = g.pixels(last);
+  Unit<WANT> q_p(g, t, g.units - 1);
   for (int64_t j = 0; j < n; ++j) {
     if (g.ntk) {
-      w.theta[last][j] = splat(weight), w.v[last][j] = V{};
+      w.theta[last][j] = splat(1.0f), w.v[last][j] = V{};
     } else {
-      w.v[last][j] = splat(-0.5f * weight);
-      t.x_bar[(g.units - 1) * g.scale() + j] += 0.5f * weight;
+      w.v[last][j] = splat(-0.5f);
+      t.x_bar[(g.units - 1) * g.scale() + j] += 0.5f * t.weight;
+      q_p.add(j, splat(0.5f));
     }
   }
+}
+
+// A pair's values and derivatives, with the distances in state 0: values in `found`, the adjoint of the distance in v[0].
+template <Want WANT>
+static void differentiate(const Program& g, Work& w, const Tapes& t, V* found) {
+  forward<WANT>(g, w, t);
+  values(g, w, t, found);
+  seed<WANT>(g, w, t);
+  backward<WANT>(g, w, t);
 }
 
 static void flush(V* sum, std::vector<V>& recent) {
@@ -405,15 +461,15 @@ static ffi::Error values_of_samples(ffi::ThreadPool pool, F32 x, F32 x_tape, F32
     const int64_t b = blocks - 1 - task / parts, part = task % parts, width = LANES * last;
     const Symmetric half{out->typed_data(), points, blocks * width, b * width, width};
     const int64_t count = symmetric ? half.count() : points, begin = count * part / parts, end = count * (part + 1) / parts;
-    Work w(g, false);
+    Work w(g, VALUES);
     std::vector<V> found(last);
     const V* xb = (const V*)x.typed_data() + b * channels * n;
-    Tapes t{(const V*)x_tape.typed_data() + b * g.units * g.scale(), nullptr, nullptr};
+    Tapes t{(const V*)x_tape.typed_data() + b * g.units * g.scale()};
     for (int64_t i = begin; i < end; ++i) {
       const float* pi = p.typed_data() + i * channels * np;
       t.p = p_tape.typed_data() + i * g.units;
       differences(g, w, xb, pi, channels);
-      forward(g, w, t);
+      forward<VALUES>(g, w, t);
       if (!symmetric) {
         values(g, w, t, (V*)out->typed_data() + (i * blocks + b) * last);
         continue;
@@ -426,42 +482,109 @@ static ffi::Error values_of_samples(ffi::ThreadPool pool, F32 x, F32 x_tape, F32
   return ffi::Error::Success();
 }
 
-// As above with weights -> scores (parts, B, LANES), gradient through v (parts, like x), adjoint of x's tape (parts, ...)
+// Adjoints of training points that are test points too, in the order of the points: score, differences, tape. Blocks of
+// test points are dealt out to groups, which work side by side, each on a copy of its own; the sum of the copies does not
+// depend on who was first.
+struct Shares {
+  int64_t groups, points, each;
+  std::vector<float> all;
+
+  Shares(int64_t groups, int64_t points, int64_t each)
+      : groups(groups), points(points), each(each), all(groups * points * each) {}
+  float* of(int64_t group, int64_t point) { return all.data() + (group * points + point) * each; }
+
+  // Blocks with many points to go through and with few, in turns: all groups have as much to do.
+  int64_t group_of(int64_t block) const {
+    const int64_t place = block % (2 * groups);
+    return place < groups ? place : 2 * groups - 1 - place;
+  }
+
+  // Adds entries [from, from + count) of a point, each to the lane of its test point; lanes of one entry stand together.
+  void add(int64_t point, int64_t from, int64_t count, float* to, int64_t stride) {
+    for (int64_t group = 0; group < groups; ++group) {
+      const float* mine = of(group, point) + from;
+      for (int64_t e = 0; e < count; ++e) to[e * stride] += mine[e];
+    }
+  }
+};
+
+constexpr int64_t MOST_SHARED = int64_t(1) << 27;  // bytes of all copies; beyond, every pair is worked out for both sides
+
+// As above with weights -> scores (parts, B, LANES), gradient through v (parts, like x), adjoint of x's tape (parts, ...).
+// Where the first `own` training points are the test points, pairs of them in different blocks are worked out once; `parts`
+// must be 1 then.
 static ffi::Error sums_of_samples(ffi::ThreadPool pool, F32 x, F32 x_tape, F32 p, F32 p_tape, F32 weights, Out scores,
                                   Out gradient, Out tape_bar, ffi::Span<const int64_t> code,
-                                  ffi::Span<const float> floats) {
+                                  ffi::Span<const float> floats, int64_t own) {
   const Program g(code, floats);
   const int64_t blocks = x.dimensions()[0], channels = x.dimensions()[1], points = p.dimensions()[0];
-  const int64_t parts = scores->dimensions()[0];
-  const int64_t n = g.pixels(0), np = g.wide ? 1 : n, last = g.pixels(g.states.size() - 1);
-  parallel(pool, blocks * parts, [&](int64_t task) {
-    const int64_t part = task / blocks, b = task % blocks, units = g.units * g.scale();
-    Work w(g, true);
+  const int64_t parts = scores->dimensions()[0], units = g.units * g.scale();
+  const int64_t n = g.pixels(0), np = g.wide ? 1 : n, last = g.pixels(g.states.size() - 1), width = LANES * last;
+  const int64_t each = 1 + channels * np + g.units, groups = std::min(blocks, pool.num_threads());
+  if (4 * groups * own * each > MOST_SHARED) own = 0;
+  Shares shares(groups, own, each);
+  std::vector<V> lanes(blocks * last, V{});  // the weights of the test points
+  std::memcpy((void*)lanes.data(), weights.typed_data(), own * sizeof(float));
+  auto run = [&](int64_t task) {
+    const int64_t part = task / blocks, b = task % blocks;
+    const int64_t first = std::min(own, b * width), skipped = own - std::min(own, first + width);
+    Work w(g, own ? BOTH : ONE);
     const V* xb = (const V*)x.typed_data() + b * channels * n;
     V* sum = (V*)scores->typed_data() + task * last;
     V* x_bar = (V*)gradient->typed_data() + task * channels * n;
     Tapes t{(const V*)x_tape.typed_data() + b * units, nullptr, (V*)tape_bar->typed_data() + task * units};
+    t.weights = lanes.data() + b * last;
     std::memset((void*)sum, 0, last * sizeof(V));
     std::memset((void*)x_bar, 0, channels * n * sizeof(V));
     std::memset((void*)t.x_bar, 0, units * sizeof(V));
     std::vector<V> found(last), recent(last, V{});  // scores are summed in two levels: a long float sum drifts
-    for (int64_t i = points * part / parts; i < points * (part + 1) / parts; ++i) {
-      const float weight = weights.typed_data()[i], *pi = p.typed_data() + i * channels * np;
-      if (weight == 0) continue;
+    for (int64_t turn = points * part / parts; turn < points * (part + 1) / parts - skipped; ++turn) {
+      const int64_t i = turn < own - skipped ? turn : turn + skipped;  // later blocks have seen to what is skipped
+      const float* pi = p.typed_data() + i * channels * np;
+      const bool both = i < first;
+      t.weight = weights.typed_data()[i];
+      if (t.weight == 0 && !both) continue;
       t.p = p_tape.typed_data() + i * g.units;
       differences(g, w, xb, pi, channels);
-      forward(g, w, t);
-      values(g, w, t, found.data());
-      for (int64_t j = 0; j < last; ++j) recent[j] += weight * found[j];
-      if (i % 32 == 31) flush(sum, recent);
-      seed(g, w, t, weight);
-      backward(g, w, t);
+      float* share = both ? shares.of(shares.group_of(b), i) : nullptr;
+      if (both) {
+        t.p_bar = share + 1 + channels * np;
+        differentiate<BOTH>(g, w, t, found.data());
+        for (int64_t j = 0; j < last; ++j) share[0] += total(found[j] * t.weights[j]);
+      } else {
+        differentiate<ONE>(g, w, t, found.data());
+      }
+      for (int64_t j = 0; j < last; ++j) recent[j] += t.weight * found[j];
+      if (turn % 32 == 31) flush(sum, recent);
       const V* v_bar = w.v[0];
-      for (int64_t c = 0; c < channels; ++c)
-        for (int64_t j = 0; j < n; ++j)
-          x_bar[c * n + j] += (2.0f / channels) * v_bar[j] * (xb[c * n + j] - pi[c * np + (g.wide ? 0 : j)]);
+      for (int64_t c = 0; c < channels; ++c) {
+        V across = {};
+        for (int64_t j = 0; j < n; ++j) {
+          V slope = (2.0f / channels) * v_bar[j] * (xb[c * n + j] - pi[c * np + (g.wide ? 0 : j)]);
+          x_bar[c * n + j] += t.weight * slope;
+          if (both && g.wide) across += slope * t.weights[j];
+          if (both && !g.wide) share[1 + c * np + j] -= total(slope * t.weights[0]);
+        }
+        if (both && g.wide) share[1 + c] -= total(across);
+      }
     }
     flush(sum, recent);
+  };
+  if (!own) {
+    parallel(pool, blocks * parts, run);
+    return ffi::Error::Success();
+  }
+  parallel(pool, groups, [&](int64_t group) {
+    for (int64_t b = blocks - 1; b >= 0; --b)
+      if (shares.group_of(b) == group) run(b);
+  });
+  parallel(pool, blocks, [&](int64_t b) {
+    for (int64_t i = b * width; i < std::min(own, (b + 1) * width); ++i) {
+      const int64_t lane = i - b * width, stride = g.wide ? width : LANES;
+      shares.add(i, 0, 1, scores->typed_data() + b * width + lane, 1);
+      shares.add(i, 1, channels * np, gradient->typed_data() + b * channels * n * LANES + lane, stride);
+      shares.add(i, 1 + channels * np, g.units, tape_bar->typed_data() + b * units * LANES + lane, stride);
+    }
   });
   return ffi::Error::Success();
 }
@@ -536,14 +659,14 @@ static ffi::Error values_of_inner(ffi::ThreadPool pool, F32 inner, F32 centred_x
     const Symmetric half{out->typed_data(), points, rows, b * width, width};
     const int64_t count = symmetric ? half.count() : points;
     const int64_t begin = count * part / parts, end = count * (part + 1) / parts;
-    Work plain(g, false), exact(careful, false);
+    Work plain(g, VALUES), exact(careful, VALUES);
     std::vector<I> close(g.wide);
     std::vector<V> found(g.wide);
-    Tapes t{(const V*)x_tape.typed_data() + b * g.units * g.wide, nullptr, nullptr};
+    Tapes t{(const V*)x_tape.typed_data() + b * g.units * g.wide};
     for (int64_t i = begin; i < end; ++i) {
       t.p = p_tape.typed_data() + i * g.units;
       Work& w = d.fill(g, plain, exact, i, b, close.data()) ? exact : plain;
-      forward(w.g, w, t);
+      forward<VALUES>(w.g, w, t);
       if (!symmetric) {
         values(g, w, t, (V*)(out->typed_data() + i * rows) + b * g.wide);
         continue;
@@ -556,59 +679,101 @@ static ffi::Error values_of_inner(ffi::ThreadPool pool, F32 inner, F32 centred_x
   return ffi::Error::Success();
 }
 
-// As above with weights (C) -> scores (parts, R), w F_v (C, R) but 0 where near, the sum of w F_v (x - p) over near
-// pairs (R, d), adjoint of x's tape (parts, B, units, ...)
+// As above with weights (C) -> scores (parts, R), F_v (C, R) but 0 where near, the sum of w F_v (x - p) over near pairs
+// (R, d), adjoint of x's tape (parts, B, units, ...). Where both sides are the same samples, pairs of different blocks are
+// worked out once.
 static ffi::Error sums_of_inner(ffi::ThreadPool pool, F32 inner, F32 centred_x, F32 centred_p, F32 x, F32 p, F32 q_x,
                                 F32 q_p, F32 x_tape, F32 p_tape, F32 weights, Out scores, Out slopes, Out direct,
-                                Out tape_bar, ffi::Span<const int64_t> code, ffi::Span<const float> floats, float near) {
+                                Out tape_bar, ffi::Span<const int64_t> code, ffi::Span<const float> floats, float near,
+                                bool symmetric) {
   const Program g(code, floats);
   Program careful = g;
   careful.exact = true;
-  const int64_t points = inner.dimensions()[0], rows = inner.dimensions()[1], blocks = rows / (LANES * g.wide);
-  const int64_t parts = scores->dimensions()[0], n = g.wide, units = g.units * n, dimensions = x.dimensions()[1];
+  const int64_t points = inner.dimensions()[0], rows = inner.dimensions()[1], n = g.wide, width = LANES * n;
+  const int64_t blocks = rows / width, parts = scores->dimensions()[0], tasks = blocks * parts;
+  const int64_t units = g.units * n, dimensions = x.dimensions()[1];
   const Distances d{inner.typed_data(), centred_x.typed_data(), centred_p.typed_data(), x.typed_data(), p.typed_data(),
                     q_x.typed_data(),   q_p.typed_data(),       rows,                   dimensions,     near};
-  std::memset(direct->typed_data(), 0, rows * dimensions * sizeof(float));
-  std::vector<std::mutex> locks(64);  // near pairs are few: parts share the rows of `direct`
-  parallel(pool, blocks * parts, [&](int64_t task) {
-    const int64_t part = task / blocks, b = task % blocks;
-    Work plain(g, true), exact(careful, true);
+  struct Near {
+    int64_t row, point;
+    float slope;
+  };
+  std::vector<std::vector<Near>> of_rows(tasks), of_points(tasks);  // added up later, in the order of tasks
+  Shares shares(symmetric ? tasks : 0, points, 1 + g.units);
+  std::vector<V> lanes(rows / LANES, V{});  // the weights of the test points
+  if (symmetric) std::memcpy((void*)lanes.data(), weights.typed_data(), points * sizeof(float));
+  parallel(pool, tasks, [&](int64_t turn) {
+    const int64_t task = tasks - 1 - turn, part = task / blocks, b = task % blocks;  // those with most points first
+    const Symmetric half{slopes->typed_data(), points, rows, b * width, width};
+    const int64_t count = symmetric ? half.count() : points, begin = count * part / parts, end = count * (part + 1) / parts;
+    Work plain(g, symmetric ? BOTH : ONE), exact(careful, symmetric ? BOTH : ONE);
     std::vector<I> close(n);
     std::vector<V> found(n), recent(n, V{});
     Tapes t{(const V*)x_tape.typed_data() + b * units, nullptr, (V*)tape_bar->typed_data() + task * units};
+    t.weights = lanes.data() + b * n;
     V* sum = (V*)(scores->typed_data() + part * rows) + b * n;
     std::memset((void*)sum, 0, n * sizeof(V));
     std::memset((void*)t.x_bar, 0, units * sizeof(V));
-    for (int64_t i = points * part / parts; i < points * (part + 1) / parts; ++i) {
-      const float weight = weights.typed_data()[i];
+    for (int64_t i = begin; i < end; ++i) {
+      const bool both = symmetric && i < b * width;
       V* slope = (V*)(slopes->typed_data() + i * rows) + b * n;
-      if (weight == 0) {
+      t.weight = weights.typed_data()[i];
+      if (t.weight == 0 && !symmetric) {
         std::memset((void*)slope, 0, n * sizeof(V));
         continue;
       }
       t.p = p_tape.typed_data() + i * g.units;
       const bool any = d.fill(g, plain, exact, i, b, close.data());
       Work& w = any ? exact : plain;
-      forward(w.g, w, t);
-      values(g, w, t, found.data());
-      for (int64_t j = 0; j < n; ++j) recent[j] += weight * found[j];
+      if (both) {
+        float* share = shares.of(task, i);
+        t.p_bar = share + 1;
+        differentiate<BOTH>(w.g, w, t, found.data());
+        V across = {};
+        for (int64_t j = 0; j < n; ++j) across += found[j] * t.weights[j];
+        *share += total(across);
+      } else {
+        differentiate<ONE>(w.g, w, t, found.data());
+      }
+      for (int64_t j = 0; j < n; ++j) recent[j] += t.weight * found[j];
       if (i % 32 == 31) flush(sum, recent);
-      seed(g, w, t, weight);
-      backward(w.g, w, t);
-      for (int64_t j = 0; j < n; ++j) slope[j] = w.v[0][j];
-      if (!any) continue;
-      for (int64_t j = 0; j < n; ++j)
-        for (int l = 0; l < LANES; ++l)
-          if (close[j][l]) {
-            const int64_t row = d.row(b, n, j, l);
-            const float scale = slope[j][l], *a = d.x + row * dimensions, *o = d.p + i * dimensions;
-            float* to = direct->typed_data() + row * dimensions;
-            slope[j][l] = 0;
-            std::lock_guard<std::mutex> lock(locks[row % locks.size()]);
-            for (int64_t c = 0; c < dimensions; ++c) to[c] += scale * (a[c] - o[c]);
-          }
+      if (any)
+        for (int64_t j = 0; j < n; ++j)
+          for (int l = 0; l < LANES; ++l)
+            if (close[j][l]) {
+              const Near pair{d.row(b, n, j, l), i, w.v[0][j][l]};
+              of_rows[task].push_back(pair);
+              if (both && pair.row < points) of_points[task].push_back(pair);
+              w.v[0][j][l] = 0;
+            }
+      if (symmetric)
+        half.put(i, (const float*)w.v[0]);
+      else
+        std::memcpy((void*)slope, (void*)w.v[0], n * sizeof(V));
     }
     flush(sum, recent);
+    if (symmetric) half.mirror(begin, end);
+  });
+  parallel(pool, blocks, [&](int64_t b) {
+    const int64_t first = b * width, last = first + width;
+    float* to = direct->typed_data();
+    std::memset(to + first * dimensions, 0, width * dimensions * sizeof(float));
+    auto move = [&](int64_t row, int64_t point, float scale) {
+      for (int64_t c = 0; c < dimensions; ++c)
+        to[row * dimensions + c] += scale * (d.x[row * dimensions + c] - d.p[point * dimensions + c]);
+    };
+    for (int64_t task = 0; task < tasks; ++task) {
+      if (task % blocks == b)
+        for (const Near& pair : of_rows[task]) move(pair.row, pair.point, pair.slope * weights.typed_data()[pair.point]);
+      for (const Near& pair : of_points[task])  // the same pair from the other side
+        if (first <= pair.point && pair.point < last)
+          move(pair.point, pair.row, pair.slope * weights.typed_data()[pair.row]);
+    }
+    if (!symmetric) return;
+    for (int64_t i = first; i < std::min(points, last); ++i) {
+      shares.add(i, 0, 1, scores->typed_data() + i, 1);
+      shares.add(i, 1, g.units, tape_bar->typed_data() + b * units * LANES + i - first, width);
+    }
   });
   return ffi::Error::Success();
 }
@@ -673,11 +838,11 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(gantk_values_of_samples, values_of_samples,
                                   .Ret<F32>() PROGRAM.Attr<bool>("symmetric"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(gantk_sums_of_samples, sums_of_samples,
                               ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>()
-                                  .Arg<F32>().Ret<F32>().Ret<F32>().Ret<F32>() PROGRAM);
+                                  .Arg<F32>().Ret<F32>().Ret<F32>().Ret<F32>() PROGRAM.Attr<int64_t>("own"));
 #define INNER .Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>()
 XLA_FFI_DEFINE_HANDLER_SYMBOL(gantk_values_of_inner, values_of_inner,
                               ffi::Ffi::Bind().Ctx<ffi::ThreadPool>() INNER.Ret<F32>() PROGRAM.Attr<float>("near")
                                   .Attr<bool>("symmetric"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(gantk_sums_of_inner, sums_of_inner,
                               ffi::Ffi::Bind().Ctx<ffi::ThreadPool>() INNER.Arg<F32>().Ret<F32>().Ret<F32>().Ret<F32>()
-                                  .Ret<F32>() PROGRAM.Attr<float>("near"));
+                                  .Ret<F32>() PROGRAM.Attr<float>("near").Attr<bool>("symmetric"));
