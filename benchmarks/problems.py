@@ -43,10 +43,10 @@ def batch(n: int, size: int = 32, channels: int = 1) -> Batch:
 
 
 def ipm(architecture: Architecture, given: Batch) -> Callable[[], tuple[Array, Array]]:
-    """Scores and gradient at the fakes."""
+    """Scores and gradient at the fakes, as a training step asks for them: the first of the points."""
     kernel, n = ArchitectureKernel(architecture), len(given.x)
-    run = jax.jit(lambda x, p, w: products.scores_and_gradient(kernel, x, p, w, n))
-    return lambda: jax.block_until_ready(run(given.x, given.points, given.weights))
+    run = jax.jit(lambda p, w: products.scores_and_gradient_at_points(kernel, p, w, n))
+    return lambda: jax.block_until_ready(run(given.points, given.weights))
 
 
 def tensors(given: Batch) -> tuple[torch.Tensor, torch.Tensor]:
