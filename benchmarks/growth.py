@@ -36,21 +36,25 @@ CURVES = (
 _COLOURS = {"DCGAN": "#D55E00", "vanilla": "#009E73", "LSGAN": "#CC79A7", "IPM, MLP": "#0072B2"}
 
 
-@style.styled
 def plot(path: Path, *, quick: bool = False) -> None:
     """Times steps (fit, scores, gradient, in torch) over n = m on 32x32x1 and writes a plot to ``path``."""
     style.checked(path)
-    figure = style.figure(2.8)
+    draw(path, {curve: list(_timed(curve, quick=quick)) for curve in CURVES})
+
+
+@style.styled
+def draw(path: Path, found: dict[Curve, list[tuple[int, float]]]) -> None:
+    """Writes a plot of (n, seconds) of some curves."""
+    figure = style.figure(3.0)
     axes = figure.subplots()
-    for curve in CURVES:
-        points = list(_timed(curve, quick=quick))
+    for curve, points in found.items():
         colour = next(colour for part, colour in _COLOURS.items() if part in curve.label)
         look = {"marker": "o", "linestyle": "-"} if curve.ours else {"marker": "s", "linestyle": ":"}
         axes.loglog(*zip(*points, strict=True), markersize=2.5, color=colour, label=curve.label, **look)
     device = jax.devices()[0].device_kind
     axes.set(xlabel="fakes, and reals, n = m", ylabel="seconds", title=f"One step on {device}, 32 x 32 x 1")
     axes.grid(visible=True, alpha=0.3)
-    axes.legend(fontsize=6)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=6)
     style.save(figure, path)
 
 
