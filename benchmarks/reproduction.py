@@ -123,7 +123,7 @@ def report(results: dict[str, dict[str, Any]], steps: dict[str, int], seeds: int
     """The lines of the tables."""
     found = {cell: _of(results, cell, steps[cell[0]], seeds) for cell in CELLS}
     runs = sum(map(len, found.values()))
-    threads = f"{torch.get_num_threads()} threads of {os.cpu_count()} CPU cores"
+    threads = f"{torch.get_num_threads()} of {os.cpu_count()} CPU cores"
     device = jax.devices()[0]
     machine = threads if device.platform == "cpu" else device.device_kind
     yield (
