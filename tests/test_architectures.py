@@ -40,6 +40,7 @@ def test_convolution_pads_as_xla_does(size, stride, kernel_size):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
+LONG = ("dcgan", "dcgan-global", "dcgan-parallel")
 CASES = {
     "mlp": (MLP(hidden_layers=2), (5,)),
     "mlp-images": (MLP(hidden_layers=1, b_std=0.5, W_std=1.4), (2, 3, 3)),
@@ -58,7 +59,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [pytest.param(case, marks=[pytest.mark.slow] * (case in LONG)) for case in CASES])
 def test_empirical_ntk_of_the_finite_network_tends_to_the_kernel(case):
     """Both sides are the same network, or the error would stay."""
     assert_ntk_tends_to_kernel(*CASES[case])

@@ -59,7 +59,9 @@ def _oracle(kernel_fn, loss, real, fake, x, time):
     return np.asarray(values), np.asarray(pullback(jnp.ones_like(values))[0])
 
 
-@pytest.mark.parametrize("sizes", [(6, 6), (5, 7)], ids=["n=m", "n!=m"])
+@pytest.mark.parametrize(
+    "sizes", [pytest.param((6, 6), id="n=m", marks=pytest.mark.slow), pytest.param((5, 7), id="n!=m")]
+)
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("case", CASES)
 def test_scores_and_gradients_agree_with_neural_tangents(case, loss, sizes):

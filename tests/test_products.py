@@ -14,6 +14,7 @@ from lightning_gantk.kernels.base import FunctionKernel
 from lightning_gantk.losses import IPM
 
 ENGINES = ["jax", *(["native"] if native.available() else [])]
+QUICK = [pytest.param("jax", marks=pytest.mark.slow), "native"] if native.available() else ENGINES
 SHAPES = {"mlp-vectors": (MLP(3), (40,)), "mlp-plane": (MLP(3), (2,)), "dcgan": (DCGAN(2), (6, 6, 1))}
 SCORES, GRADIENT = 1e-5, 1e-3  # asked of float32, relative to the float64 result
 
@@ -56,7 +57,7 @@ def test_tiny_and_huge_samples_keep_their_gradient(case, scale, engine):
     _check(architecture, engine, scale * _samples(shape), scale * _samples(shape, 7, seed=1))
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", QUICK)
 @pytest.mark.parametrize("case", SHAPES)
 def test_cluster_far_from_the_origin_keeps_its_gradient(case, engine):
     architecture, shape = SHAPES[case]
@@ -76,7 +77,7 @@ def test_zero_sample_has_a_finite_symmetric_derivative(b_std, engine):
     assert gradient[0] @ points[0] / 5 == pytest.approx(float(plus - minus) / 2e-4, abs=1e-4)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", QUICK)
 @pytest.mark.parametrize("case", SHAPES)
 def test_diagonal_is_right_to_five_digits(case, engine):
     architecture, shape = SHAPES[case]
@@ -88,7 +89,7 @@ def test_diagonal_is_right_to_five_digits(case, engine):
     np.testing.assert_allclose(diagonal, exact, rtol=1e-5)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", QUICK)
 @pytest.mark.parametrize("case", SHAPES)
 def test_tiles_and_ragged_sizes_change_nothing(case, engine, monkeypatch):
     architecture, shape = SHAPES[case]

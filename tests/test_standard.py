@@ -41,7 +41,7 @@ def _oracle(name):
     return stax.serial(first, *halves, stax.Relu(), stax.Flatten(), stax.Dense(1, 1.0, **standard))[2]
 
 
-@pytest.mark.parametrize("case", ["mlp", "mlp-images", "dcgan"])
+@pytest.mark.parametrize("case", ["mlp", "mlp-images", pytest.param("dcgan", marks=pytest.mark.slow)])
 def test_kernel_and_its_gradient_are_those_of_neural_tangents(case):
     architecture, shape = CASES[case]
     generator = torch.Generator().manual_seed(0)
@@ -65,7 +65,7 @@ def test_kernel_and_its_gradient_are_those_of_neural_tangents(case):
     np.testing.assert_allclose(nhwc(x.grad), gradient, atol=1e-11 * float(np.abs(found).max()))
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [pytest.param(case, marks=[pytest.mark.slow] * (case == "dcgan")) for case in CASES])
 def test_empirical_ntk_tends_to_the_kernel(case):
     """At a base width that stays."""
     assert_ntk_tends_to_kernel(*CASES[case])
