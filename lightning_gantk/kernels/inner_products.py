@@ -44,7 +44,7 @@ class InnerProducts(Products):
         return values, gradient.reshape(x.shape)
 
     def _tiled(self, x: Array, points: Array, weights: Array) -> tuple[Array, int, tuple[Array, Array], Array]:
-        """X as vectors and how many rows of it at a time, tiles of points and of their weights, and the centre."""
+        """Vectors of x and how many of them at a time, tiles of points and of their weights, and the centre."""
         x, points = flat(x), flat(points)
         rows, columns = self._tile(x, points)
         count, each = tiles.even(len(points), columns)

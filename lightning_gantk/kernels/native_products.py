@@ -70,8 +70,9 @@ class NativeSampleProducts(Products):
 
     def _sums(self, x: Array, points: Array, weights: Array, *, own: int) -> tuple[Array, Array]:
         """As ``scores_and_gradient``; x are the first ``own`` of the points, if any."""
+        if own <= (_PARTS - 1) * LANES * (1 if x.ndim == 4 else _NARROW):
+            own = 0  # few blocks have few pairs to share, and make too few parts
         made, (blocks, tape), (p, p_tape) = self._prepare(x, points, symmetric=own > 0)
-        own = own if blocks.shape[0] >= _PARTS else 0  # few blocks have few pairs to share, and too few parts
         parts = 1 if own else min(len(points), max(1, -(-_PARTS // blocks.shape[0])))
         lanes = max(made.wide, 1) * LANES
         results = (

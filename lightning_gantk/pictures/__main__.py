@@ -184,7 +184,8 @@ def _problem(checkpoint: str | None, samples: Callable[[], list[Tensor]], **give
         run = runs.load(checkpoint)
         real, fake = run.real, run.fake
         # A run on a kernel that is no architecture has no description: then everything must be given.
-        settings = dict(zip(given, run.description(), strict=True)) if None in given.values() else {}
+        names = ("architecture", "loss", "time")
+        settings = dict(zip(names, run.description(), strict=True)) if None in given.values() else {}
     return {"real": real, "fake": fake, **settings, **{name: v for name, v in given.items() if v is not None}}
 
 
