@@ -34,6 +34,7 @@ def _jobs(*, quick: bool) -> dict[str, list[Callable[[], Iterator[rows.Row]]]]:
         "vanilla": [lambda: rows.vanilla_fit(small, 3 * repeats)],
         "finite": [lambda: rows.finite(16 if quick else 256, repeats)],
         "bridge": [lambda: rows.bridge_share(small, repeats)],
+        "points": [lambda: rows.points_step(4 if quick else 1000)],
         "memory": [lambda: rows.memory(memory)],
     }
 

@@ -11,7 +11,7 @@ from benchmarks import baselines
 from lightning_gantk import bridge
 from lightning_gantk.architectures import Architecture
 from lightning_gantk.discriminators import FiniteDiscriminator, NTKDiscriminator
-from lightning_gantk.generators import DCGANGenerator
+from lightning_gantk.generators import Generator
 from lightning_gantk.kernels import products
 from lightning_gantk.kernels.architecture import ArchitectureKernel
 from lightning_gantk.losses import AdversarialLoss
@@ -83,18 +83,19 @@ def whole(architecture: Architecture, given: Batch) -> Callable[[], torch.Tensor
     return run
 
 
-def training_step(architecture: Architecture, loss: AdversarialLoss, given: Batch) -> Callable[[], None]:
-    """A generator's whole step: fakes, fit, scores, gradient, optimizer."""
-    real, _ = tensors(given)
-    generator = DCGANGenerator(out_shape=real.shape[1:]).to(real.device)
-    optimizer = torch.optim.Adam(generator.parameters(), lr=1e-3)
-    discriminator = NTKDiscriminator(architecture, loss)
+def training_step(
+    generator: Generator,
+    optimizer: torch.optim.Optimizer,
+    discriminator: FiniteDiscriminator | NTKDiscriminator,
+    real: torch.Tensor,
+) -> Callable[[], None]:
+    """A generator's whole step, by hand: fakes, fit, scores, gradient, optimizer."""
 
     def run() -> None:
         fake = generator(generator.latent(len(real), device=real.device))
         discriminator.fit(real, fake.detach())
         optimizer.zero_grad()
-        loss.generator(discriminator(fake)).backward()
+        discriminator.loss.generator(discriminator(fake)).backward()
         optimizer.step()
         if real.is_cuda:
             torch.cuda.synchronize()

@@ -6,7 +6,6 @@ in a .json file, run by run: a command that was broken off goes on where it was,
 
 import argparse
 import contextlib
-import io
 import json
 import math
 import os
@@ -21,19 +20,11 @@ import jax
 import torch
 from jax.experimental.compilation_cache import compilation_cache
 
-from lightning_gantk.cli import main as train
+from benchmarks.paper import ARCHITECTURES, REGIMES, fit, is_infinite
+from lightning_gantk.errors import TrainingDiverged
 
-_PAPER = Path(__file__).parent.parent / "configs" / "paper"
-REGIMES = {
-    "ipm_inf": "IPM, infinite",
-    "ipm_finite": "IPM, finite",
-    "ipm_finite_reset": "IPM, finite, reset",
-    "lsgan_inf": "LSGAN, infinite",
-    "lsgan_finite": "LSGAN, finite",
-}
-ARCHITECTURES = {"relu": "ReLU", "rbf": "RBF", "relu_no_bias": "ReLU, no bias", "sigmoid": "sigmoid"}
 # Cells beside the paper's settings, and what they change.
-EXTRA = {("ipm_inf", "sigmoid_eta1e7"): ["--model.optimizer.init_args.lr=1e7"]}
+EXTRA = {("ipm_inf", "sigmoid_eta1e7"): {"model.optimizer.init_args.lr": 1e7}}
 # Franceschi et al., ICML 2022, as orders of magnitude; 50,000 steps.
 KNOWN = {
     ("ipm_inf", "rbf"): "2.6e-2",
@@ -66,7 +57,7 @@ def main(arguments: list[str] | None = None) -> dict[str, dict[str, Any]]:
     results = json.loads(results_path.read_text()) if results_path.exists() else {}
     results_path.parent.mkdir(parents=True, exist_ok=True)
     steps = dict.fromkeys(REGIMES, options.finite_steps or options.steps)
-    steps.update({one: options.steps for one in REGIMES if _is_infinite(one)})
+    steps.update({one: options.steps for one in REGIMES if is_infinite(one)})
     with _compiled_once() as folder:
         for seed in range(options.seeds):  # outermost: a table that was broken off has some of everything
             for regime, architecture in cells:
@@ -89,9 +80,6 @@ def run(
     Returns:
         The values of the last validation, ``seconds`` (of training, compilation included) and ``diverged``.
     """
-    side = "inf" if _is_infinite(regime) else "finite"
-    part = architecture.split("_eta")[0]
-    files = [_PAPER / "points" / f"{regime}.yaml", _PAPER / side / f"{part}.yaml", _PAPER / "data" / "8gaussians.yaml"]
     settings = {
         "seed_everything": seed,
         "data.init_args.seed": seed,
@@ -102,16 +90,12 @@ def run(
         "trainer.logger": "false",
         "trainer.enable_checkpointing": "false",
         "trainer.enable_progress_bar": "false",
+        **EXTRA.get((regime, architecture), {}),
     }
-    words = [f"--config={file}" for file in files] + [f"--{name}={value}" for name, value in settings.items()]
     begun = time.perf_counter()
-    silence = io.StringIO()
     try:
-        with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):
-            cli = train(["fit", *words, *EXTRA.get((regime, architecture), [])])
-    except SystemExit as stop:
-        if stop.code != 1:  # anything but divergence is a mistake of ours
-            raise RuntimeError(silence.getvalue()) from stop
+        cli = fit(regime, architecture.split("_eta")[0], settings)
+    except TrainingDiverged:
         return {"diverged": True, "seconds": round(time.perf_counter() - begun, 1)}
     metrics = {
         k.removeprefix("val/"): float(v) for k, v in cli.trainer.callback_metrics.items() if k.startswith("val/")
@@ -181,10 +165,6 @@ def _of(results: dict[str, dict[str, Any]], cell: tuple[str, str], steps: int, s
 
 def _name(regime: str, architecture: str, seed: int, steps: int) -> str:
     return f"{regime}/{architecture}/seed{seed}/steps{steps}"
-
-
-def _is_infinite(regime: str) -> bool:
-    return regime.endswith("_inf")
 
 
 def _sinkhorns(runs: Iterable[dict[str, Any]]) -> list[float]:

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
+import torch
 
 from benchmarks import baselines, problems
 from benchmarks.memory import peak
+from benchmarks.paper import REGIMES
+from benchmarks.steps import share
 from benchmarks.timing import Comparison, compare, median
 from lightning_gantk import bridge
 from lightning_gantk.architectures import DCGAN, MLP
 from lightning_gantk.discriminators import NTKDiscriminator
+from lightning_gantk.generators import DCGANGenerator
 from lightning_gantk.kernels import products
 from lightning_gantk.kernels.architecture import ArchitectureKernel
 from lightning_gantk.kernels.dynamics import Dynamics, default_rtol
@@ -142,7 +146,10 @@ def finite(n: int, repeats: int) -> Iterator[Row]:
 def bridge_share(n: int, repeats: int) -> Iterator[Row]:
     """The share of a training step spent in crossings between torch and JAX, and the copies that they made."""
     given = problems.batch(n)
-    run = problems.training_step(RELU_MLP, IPM(), given)
+    real, _ = problems.tensors(given)
+    generator = DCGANGenerator(out_shape=real.shape[1:]).to(real.device)
+    optimizer = torch.optim.Adam(generator.parameters(), lr=1e-3)
+    run = problems.training_step(generator, optimizer, NTKDiscriminator(RELU_MLP, IPM()), real)
     run()
     spent, before, shares = [0.0], bridge.copies(), []
     originals = bridge.to_jax, bridge.to_torch
@@ -171,6 +178,15 @@ def bridge_share(n: int, repeats: int) -> Iterator[Row]:
     crossing, whole = (1e3 * float(np.median(column)) for column in zip(*shares, strict=True))
     note = f"{crossing:.2f} of {whole:.0f} ms; {bridge.copies() - before} tensors copied"
     yield Row(work, "whole step", f"{share:.3%}", "", note)
+
+
+def points_step(steps: int) -> Iterator[Row]:
+    """Whole training steps of the paper's 2-D experiments: the discriminator's share, and a loop without Lightning."""
+    for regime, title in REGIMES.items():
+        found = share(regime, steps)
+        work = f"whole training step on 8 Gaussians, {title}, MLP, 500 particles against 500 points"
+        note = f"{found.part:.0%} of it in the discriminator ({found.discriminator * 1e3:.2f} ms)"
+        yield Row(work, "a loop without Lightning", f"{found.whole * 1e3:.2f} ms", f"{found.ratio:.2f}x", note)
 
 
 def memory(jobs: list[tuple[str, int, bool]]) -> Iterator[Row]:

@@ -2,7 +2,10 @@
 
 import json
 
+import pytest
+
 from benchmarks.__main__ import main
+from benchmarks.steps import share
 
 
 def test_quick_mode_prints_rows(tmp_path, capsys):
@@ -10,3 +13,11 @@ def test_quick_mode_prints_rows(tmp_path, capsys):
     found = main(["--quick", "--rows", "ipm", "lsgan-weights", "--json", str(path)])
     assert len(found) == len(json.loads(path.read_text())) == 4
     assert "| IPM scores + gradient" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_training_steps_on_points_are_shared_out():
+    found = share("ipm_inf", 24)
+    assert 0 < found.discriminator < found.whole
+    assert 0 < found.part < 1
+    assert found.by_hand > 0

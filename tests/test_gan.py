@@ -118,6 +118,24 @@ def test_seconds_are_logged_for_each_part_of_a_step(tmp_path):
         assert all(0 < value < 10 for value in seconds.values())
 
 
+def test_callbacks_see_the_loss_of_each_step_whatever_loggers_see(tmp_path):
+    class Listen(Callback):
+        def __init__(self):
+            self.heard, self.true = [], []
+
+        def on_train_batch_end(self, trainer, gan, outputs, batch, batch_idx):
+            seen = trainer.callback_metrics, trainer.logged_metrics, trainer.progress_bar_metrics
+            self.heard.append([float(metrics["train/generator_loss"]) for metrics in seen])
+            self.true.append([float(outputs["loss"])] * 3)
+
+    listen = Listen()
+    _, trainer = _fit(tmp_path, listen, trainer={"max_steps": 12, "log_every_n_steps": 4})  # 5 steps to an epoch
+    assert trainer.current_epoch > 1
+    assert listen.heard == listen.true
+    assert len({loss for loss, *_ in listen.true}) == 12
+    assert trainer.logger.of("train/generator_loss") == {step: listen.true[step][0] for step in (3, 7, 11)}
+
+
 def test_ema_averages_the_generator_and_is_what_is_sampled(tmp_path):
     class Remember(Callback):
         def __init__(self):
