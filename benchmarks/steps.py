@@ -4,33 +4,38 @@ import statistics
 import tempfile
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
-from lightning.pytorch import Callback, Trainer
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from benchmarks import paper, problems
 from lightning_gantk import GAN
+from lightning_gantk.discriminators.base import Discriminator
+from lightning_gantk.generators import Particles
 
 _WARM_UP = 20
 
 
 @dataclass(frozen=True)
 class Share:
-    """Medians over the steps of a run.
+    """Medians over the steps of a run, in seconds but for ``part``.
 
     Attributes:
-        whole: Seconds from one step to the next.
-        discriminator: Seconds of them in fit, scores and their gradient.
-        by_hand: Seconds of the same step in a loop without Lightning.
-        part: Of the whole in the discriminator, the median of the steps' own parts.
-        ratio: By hand over whole, the median of pairs.
+        whole: From one step to the next.
+        discriminator: Of that, in fit, scores and their gradient.
+        part: What part of the whole that is, the median of the steps' own.
+        by_hand: The same step in a loop without Lightning.
+        bare: The same step in the smallest LightningModule that takes it.
     """
 
     whole: float
     discriminator: float
-    by_hand: float
     part: float
-    ratio: float
+    by_hand: float
+    bare: float
 
 
 class StepClock(Callback):
@@ -41,10 +46,9 @@ class StepClock(Callback):
         self._begun: float | None = None
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:
-        generator = type(gan.generator)(len(gan.generator.samples), gan.generator.out_shape)
-        points = trainer.datamodule.train_dataset
-        optimizer = type(trainer.optimizers[0])(generator.parameters(), lr=trainer.optimizers[0].param_groups[0]["lr"])
-        self._step = problems.training_step(generator, optimizer, gan.discriminator, points)
+        particles = _like_particles(gan.generator)
+        optimizer = _like(trainer.optimizers[0], particles)
+        self._step = problems.training_step(particles, optimizer, gan.discriminator, trainer.datamodule.train_dataset)
 
     def on_train_batch_start(self, trainer: Trainer, gan: GAN, batch: Any, batch_idx: int) -> None:
         now = time.perf_counter()
@@ -56,12 +60,25 @@ class StepClock(Callback):
         self._begun = time.perf_counter()
         self._by_hand = self._begun - begun
 
-    def shares(self) -> Share:
-        """What was found, the first steps left out."""
-        steps = self.steps[min(_WARM_UP, len(self.steps) - 1) :]
-        whole, discriminator, by_hand = (statistics.median(column) for column in zip(*steps, strict=True))
-        part = statistics.median(inside / of for of, inside, _ in steps)
-        return Share(whole, discriminator, by_hand, part, statistics.median(hand / of for of, _, hand in steps))
+
+class BareModule(LightningModule):
+    """Particles against a discriminator, with nothing logged, watched or kept."""
+
+    def __init__(self, particles: Particles, discriminator: Discriminator, optimizer: torch.optim.Optimizer):
+        super().__init__()
+        self.particles, self.discriminator, self._optimizer = particles, discriminator, optimizer
+        self.ends: list[float] = []
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return self._optimizer
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        fake = self.particles(self.particles.latent(len(batch)))
+        self.discriminator.fit(batch, fake.detach())
+        return self.discriminator.loss.generator(self.discriminator(fake))
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        self.ends.append(time.perf_counter())
 
 
 def share(regime: str, steps: int) -> Share:
@@ -71,15 +88,24 @@ def share(regime: str, steps: int) -> Share:
         regime: One of ``paper.REGIMES``.
         steps: Generator steps.
     """
+    on_cpu = {"max_steps": steps, "limit_val_batches": 0, "accelerator": "cpu", "enable_progress_bar": False}
     with tempfile.TemporaryDirectory() as folder:
-        settings = {
-            "trainer.max_steps": steps,
-            "trainer.limit_val_batches": 0,
-            "trainer.accelerator": "cpu",
-            "trainer.enable_progress_bar": "false",
-            "trainer.callbacks+": f"{__name__}.StepClock",
-            "trainer.default_root_dir": folder,
-        }
-        cli = paper.fit(regime, "relu", settings)
+        settings = {**on_cpu, "callbacks+": f"{__name__}.StepClock", "default_root_dir": folder}
+        cli = paper.fit(regime, "relu", {f"trainer.{name}": value for name, value in settings.items()})
+        particles = _like_particles(cli.model.generator)
+        bare = BareModule(particles, cli.model.discriminator, _like(cli.trainer.optimizers[0], particles))
+        silent = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
+        Trainer(**on_cpu, **silent, default_root_dir=folder).fit(bare, cli.datamodule.train_dataloader())
     (clock,) = (callback for callback in cli.trainer.callbacks if isinstance(callback, StepClock))
-    return clock.shares()
+    measured = clock.steps[min(_WARM_UP, len(clock.steps) - 1) :]
+    whole, discriminator, by_hand = (statistics.median(column) for column in zip(*measured, strict=True))
+    part = statistics.median(inside / of for of, inside, _ in measured)
+    return Share(whole, discriminator, part, by_hand, statistics.median(b - a for a, b in pairwise(bare.ends)))
+
+
+def _like_particles(particles: Particles) -> Particles:
+    return Particles(len(particles.samples), particles.out_shape)
+
+
+def _like(optimizer: torch.optim.Optimizer, particles: Particles) -> torch.optim.Optimizer:
+    return type(optimizer)(particles.parameters(), lr=optimizer.param_groups[0]["lr"])
