@@ -24,7 +24,10 @@ def _jobs(*, quick: bool) -> dict[str, list[Callable[[], Iterator[rows.Row]]]]:
     small, middle = (16, 16) if quick else (512, 1024)
     memory = [("mlp", 64, True)] if quick else [("mlp", 8192, False), ("mlp", 1024, True), ("dcgan", 128, True)]
     return {
-        "ipm": [lambda n=n: rows.ipm_mlp(n, repeats if n < 8192 else 1) for n in sizes],
+        "ipm": [
+            lambda: rows.ipm_points(16 if quick else 500, 5 * repeats),
+            *(lambda n=n: rows.ipm_mlp(n, repeats if n < 8192 else 1) for n in sizes),
+        ],
         "dcgan": [
             *(lambda i=i: rows.ipm_dcgan(*i, repeats) for i in images),
             *([] if quick else [lambda: rows.ipm_dcgan(1024, 32, 1, 2, baseline=False)]),

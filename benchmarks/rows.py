@@ -61,6 +61,18 @@ def ipm_mlp(n: int, repeats: int) -> Iterator[Row]:
     yield timed(work, "two matrix products", floor, f"{1 / floor.ratio:.2f} times the products")
 
 
+def ipm_points(n: int, repeats: int) -> Iterator[Row]:
+    """IPM scores and gradient of the MLP at points of the plane, against neural-tangents."""
+    given = problems.batch(n, size=1, channels=2)
+    whole = baselines.ipm(RELU_MLP)
+    found = compare(
+        problems.ipm(RELU_MLP, given),
+        lambda: jax.block_until_ready(whole(given.x, given.points, given.weights)),
+        repeats=repeats,
+    )
+    yield timed(f"IPM scores + gradient, MLP 3 ReLU, 2-D, n=m={n}", "neural-tangents", found)
+
+
 def ipm_dcgan(n: int, size: int, channels: int, repeats: int, *, baseline: bool = True) -> Iterator[Row]:
     """IPM scores and gradient of the DCGAN."""
     given = problems.batch(n, size, channels)

@@ -11,7 +11,7 @@ from benchmarks.steps import share
 def test_quick_mode_prints_rows(tmp_path, capsys):
     path = tmp_path / "rows.json"
     found = main(["--quick", "--rows", "ipm", "lsgan-weights", "--json", str(path)])
-    assert len(found) == len(json.loads(path.read_text())) == 4
+    assert len(found) == len(json.loads(path.read_text())) == 5
     assert "| IPM scores + gradient" in capsys.readouterr().out
 
 
