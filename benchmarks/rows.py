@@ -15,7 +15,7 @@ from benchmarks.paper import REGIMES
 from benchmarks.steps import share
 from benchmarks.timing import Comparison, compare, median
 from lightning_gantk import bridge
-from lightning_gantk.architectures import DCGAN, MLP
+from lightning_gantk.architectures import DCGAN, MLP, Architecture
 from lightning_gantk.discriminators import NTKDiscriminator
 from lightning_gantk.generators import DCGANGenerator
 from lightning_gantk.kernels import products
@@ -43,50 +43,47 @@ def timed(work: str, baseline: str, found: Comparison, note: str = "") -> Row:
     return Row(work, baseline, f"{found.ours * 1e3:.1f} ms", f"{found.ratio:.2f}x", note)
 
 
+def against_neural_tangents(architecture: Architecture, given: problems.Batch, repeats: int) -> Comparison:
+    """IPM scores and gradient at the fakes."""
+    whole = baselines.ipm(architecture)
+    return compare(
+        problems.ipm(architecture, given),
+        lambda: jax.block_until_ready(whole(given.x, given.points, given.weights)),
+        repeats=repeats,
+    )
+
+
 def ipm_mlp(n: int, repeats: int) -> Iterator[Row]:
     """IPM scores and gradient of the MLP, against neural-tangents and against the matrix products."""
     given = problems.batch(n)
-    ours = problems.ipm(RELU_MLP, given)
-    floor_function = jax.jit(baselines.matrix_products)
-    floor = compare(ours, lambda: floor_function(given.x, given.points).block_until_ready(), repeats=repeats)
+    products_alone = jax.jit(baselines.matrix_products)
+    floor = compare(
+        problems.ipm(RELU_MLP, given),
+        lambda: products_alone(given.x, given.points).block_until_ready(),
+        repeats=repeats,
+    )
     work = f"IPM scores + gradient, MLP 3 ReLU, 32x32x1, n=m={n}"
     if n <= 2048:
-        whole = baselines.ipm(RELU_MLP)
-        found = compare(
-            ours,
-            lambda: jax.block_until_ready(whole(given.x, given.points, given.weights)),
-            repeats=max(3, repeats // 2),
-        )
-        yield timed(work, "neural-tangents", found)
+        yield timed(work, "neural-tangents", against_neural_tangents(RELU_MLP, given, max(3, repeats // 2)))
     yield timed(work, "two matrix products", floor, f"{1 / floor.ratio:.2f} times the products")
 
 
 def ipm_points(n: int, repeats: int) -> Iterator[Row]:
     """IPM scores and gradient of the MLP at points of the plane, against neural-tangents."""
-    given = problems.batch(n, size=1, channels=2)
-    whole = baselines.ipm(RELU_MLP)
-    found = compare(
-        problems.ipm(RELU_MLP, given),
-        lambda: jax.block_until_ready(whole(given.x, given.points, given.weights)),
-        repeats=repeats,
-    )
+    found = against_neural_tangents(RELU_MLP, problems.batch(n, size=1, channels=2), repeats)
     yield timed(f"IPM scores + gradient, MLP 3 ReLU, 2-D, n=m={n}", "neural-tangents", found)
 
 
 def ipm_dcgan(n: int, size: int, channels: int, repeats: int, *, baseline: bool = True) -> Iterator[Row]:
     """IPM scores and gradient of the DCGAN."""
     given = problems.batch(n, size, channels)
-    ours = problems.ipm(RELU_DCGAN, given)
     work = f"IPM scores + gradient, DCGAN 3 blocks, {size}x{size}x{channels}, n=m={n}"
     pairs = 2 * n * n
     if not baseline:
-        seconds = median(ours, repeats=repeats)
+        seconds = median(problems.ipm(RELU_DCGAN, given), repeats=repeats)
         yield Row(work, "-", f"{seconds * 1e3:.1f} ms", "", f"{seconds / pairs * 1e6:.2f} us a pair")
         return
-    whole = baselines.ipm(RELU_DCGAN)
-    found = compare(
-        ours, lambda: jax.block_until_ready(whole(given.x, given.points, given.weights)), repeats=max(2, repeats // 3)
-    )
+    found = against_neural_tangents(RELU_DCGAN, given, max(2, repeats // 3))
     note = f"{found.ours / pairs * 1e6:.2f} us a pair, {found.baseline / pairs * 1e6:.1f} before"
     yield timed(work, "neural-tangents", found, note)
 

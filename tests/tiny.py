@@ -5,13 +5,14 @@ from typing import Any
 
 import torch
 import yaml
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers.logger import Logger
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from datamodules import DataModule
+from lightning_gantk import GAN
 from lightning_gantk.discriminators.base import Discriminator
 from lightning_gantk.generators import MLPGenerator
 from lightning_gantk.losses import IPM, AdversarialLoss
@@ -34,6 +35,27 @@ class TinyDiscriminator(Discriminator):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.flatten(1) @ self.weight
+
+
+class Recording(TinyDiscriminator):
+    """Remembers what it was given."""
+
+    def __init__(self, loss: AdversarialLoss | None = None):
+        super().__init__(loss)
+        self.own = nn.Parameter(torch.ones(2), requires_grad=False)
+
+    def build(self, in_shape: tuple[int, ...]) -> None:
+        super().build(in_shape)
+        self.fitted, self.scored = [], []
+
+    def fit(self, real: Tensor, fake: Tensor) -> None:
+        super().fit(real, fake)
+        self.fitted.append((real, fake))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.is_grad_enabled():
+            self.scored.append(x)
+        return super().forward(x)
 
 
 class TinyQuality(nn.Module):
@@ -127,6 +149,25 @@ def tiny_trainer(folder: Path, *callbacks: Callback, **options: Any) -> Trainer:
 
 def tiny_generator(**options: Any) -> MLPGenerator:
     return MLPGenerator((2,), 3, (4,), **options)
+
+
+def tiny_fit(
+    folder: Path,
+    *callbacks: Callback,
+    seed: int = 0,
+    gan: GAN | None = None,
+    data: TinyData | None = None,
+    discriminator: Discriminator | None = None,
+    ckpt_path: Path | None = None,
+    trainer: dict[str, Any] | None = None,
+    **options: Any,
+) -> tuple[GAN, Trainer]:
+    """Trains a GAN with ``options``, unless one is given, for as many steps as ``trainer`` says."""
+    seed_everything(seed)
+    gan = gan or GAN(tiny_generator(), discriminator or TinyDiscriminator(), **options)
+    made = tiny_trainer(folder, *callbacks, **(trainer or {}))
+    made.fit(gan, datamodule=data or TinyData(), ckpt_path=ckpt_path)
+    return gan, made
 
 
 def write_config(path: Path, **changes: Any) -> Path:

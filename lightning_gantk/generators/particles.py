@@ -81,8 +81,7 @@ class Particles(Generator):
         """Numbers of ``n`` particles, ``(n,)``, int64."""
         count = len(self.samples)
         if n >= count:
-            numbers = torch.arange(n, device=device)
-            return numbers if n == count else numbers % count
+            return torch.arange(n, device=device) % count
         source = device if generator is None else generator.device
         chosen = torch.randperm(count, device=source, generator=generator)[:n]
         return chosen.to(device) if device is not None else chosen
