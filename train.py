@@ -1,6 +1,6 @@
-"""Trains, validates and samples GANs: ``train.py fit --config configs/quickstart.yaml``, or ``train.py --help``."""
+"""``gantk`` without an installation: ``train.py fit --config configs/quickstart.yaml``, or ``train.py --help``."""
 
-from lightning_gantk.cli import main
+from lightning_gantk.command.main import main
 
 if __name__ == "__main__":
     main()

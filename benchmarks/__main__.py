@@ -32,6 +32,7 @@ def _jobs(*, quick: bool) -> dict[str, list[Callable[[], Iterator[rows.Row]]]]:
             *(lambda i=i: rows.ipm_dcgan(*i, repeats) for i in images),
             *([] if quick else [lambda: rows.ipm_dcgan(1024, 32, 1, 2, baseline=False)]),
         ],
+        "native": [lambda: rows.native(16 if quick else 128, repeats)],
         "lsgan-weights": [lambda: rows.lsgan_weights(middle, repeats)],
         "lsgan": [lambda: rows.lsgan_step(middle, repeats)],
         "vanilla": [lambda: rows.vanilla_fit(small, 3 * repeats)],

@@ -8,13 +8,14 @@ import jax.numpy as jnp
 from lightning_gantk.architectures import Architecture
 from lightning_gantk.kernels.architecture import ArchitectureKernel
 from lightning_gantk.kernels.neural_tangents import load
+from lightning_gantk.losses import AdversarialLoss
 
 Array = jax.Array
 
 
 def ipm(architecture: Architecture) -> Callable[[Array, Array, Array], tuple[Array, Array]]:
     """Scores and gradient with whole Gram matrices, jitted: ``(x, points, weights)``."""
-    kernel = ArchitectureKernel(architecture, engine="neural-tangents")
+    kernel = ArchitectureKernel(architecture, backend="neural-tangents")
 
     @jax.jit
     def run(x: Array, points: Array, weights: Array) -> tuple[Array, Array]:
@@ -50,7 +51,7 @@ def lsgan_step(architecture: Architecture, time: float) -> Callable[[Array, Arra
 
     Kernels are jitted; the predictor keeps its eigenbasis in a cache and cannot be.
     """
-    kernel, predict = jax.jit(ArchitectureKernel(architecture, engine="neural-tangents")), load().predict
+    kernel, predict = jax.jit(ArchitectureKernel(architecture, backend="neural-tangents")), load().predict
 
     def run(x: Array, points: Array) -> tuple[Array, Array]:
         descend = predict.gradient_descent_mse(kernel(points, points), targets(len(points))[:, None])
@@ -65,9 +66,9 @@ def lsgan_step(architecture: Architecture, time: float) -> Callable[[Array, Arra
     return run
 
 
-def ode_fit(loss: object, architecture: Architecture, time: float) -> Callable[[Array], Array]:
+def ode_fit(loss: AdversarialLoss, architecture: Architecture, time: float) -> Callable[[Array], Array]:
     """The outputs on the training points at time t by ``gradient_descent``: ``points ->`` ``(P,)``."""
-    kernel, predict = ArchitectureKernel(architecture, engine="neural-tangents"), load().predict
+    kernel, predict = ArchitectureKernel(architecture, backend="neural-tangents"), load().predict
 
     @jax.jit
     def run(points: Array) -> Array:

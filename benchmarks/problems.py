@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +11,9 @@ import torch
 from benchmarks import baselines
 from lightning_gantk import bridge
 from lightning_gantk.architectures import Architecture
-from lightning_gantk.discriminators import FiniteDiscriminator, NTKDiscriminator
+from lightning_gantk.discriminators import Discriminator, FiniteDiscriminator, NTKDiscriminator
 from lightning_gantk.generators import Generator
-from lightning_gantk.kernels import products
+from lightning_gantk.kernels import expansion
 from lightning_gantk.kernels.architecture import ArchitectureKernel
 from lightning_gantk.losses import AdversarialLoss
 
@@ -42,10 +43,12 @@ def batch(n: int, size: int = 32, channels: int = 1) -> Batch:
     return Batch(x, points, jnp.concatenate([jnp.full(n, 1 / n), jnp.full(n, -1 / n)]))
 
 
-def ipm(architecture: Architecture, given: Batch) -> Callable[[], tuple[Array, Array]]:
+def ipm(
+    architecture: Architecture, given: Batch, backend: Literal["auto", "native", "jax"] = "auto"
+) -> Callable[[], tuple[Array, Array]]:
     """Scores and gradient at the fakes, as a training step asks for them: the first of the points."""
-    kernel, n = ArchitectureKernel(architecture), len(given.x)
-    run = jax.jit(lambda p, w: products.scores_and_gradient_at_points(kernel, p, w, n))
+    kernel, n = ArchitectureKernel(architecture, backend=backend), len(given.x)
+    run = jax.jit(lambda p, w: expansion.scores_and_gradient_at_points(kernel, p, w, n))
     return lambda: jax.block_until_ready(run(given.points, given.weights))
 
 
@@ -56,7 +59,7 @@ def tensors(given: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     return points[len(given.x) :], points[: len(given.x)]
 
 
-def step(discriminator: FiniteDiscriminator | NTKDiscriminator, given: Batch) -> Callable[[], torch.Tensor]:
+def step(discriminator: Discriminator, given: Batch) -> Callable[[], torch.Tensor]:
     """What a training step asks of a discriminator: fit, scores of the fakes, gradient in the fakes."""
     real, fake = tensors(given)
 
@@ -66,6 +69,7 @@ def step(discriminator: FiniteDiscriminator | NTKDiscriminator, given: Batch) ->
         discriminator.loss.generator(discriminator(x)).backward()
         if x.is_cuda:
             torch.cuda.synchronize()
+        assert x.grad is not None
         return x.grad
 
     return run
@@ -83,10 +87,15 @@ def whole(architecture: Architecture, given: Batch) -> Callable[[], torch.Tensor
     return run
 
 
+def adam(generator: Generator) -> torch.optim.Optimizer:
+    """The optimizer of a generator that is timed."""
+    return torch.optim.Adam(generator.parameters(), lr=1e-3)
+
+
 def training_step(
     generator: Generator,
     optimizer: torch.optim.Optimizer,
-    discriminator: FiniteDiscriminator | NTKDiscriminator,
+    discriminator: Discriminator,
     real: torch.Tensor,
 ) -> Callable[[], None]:
     """A generator's whole step, by hand: fakes, fit, scores, gradient, optimizer."""

@@ -21,6 +21,7 @@ import torch
 from jax.experimental.compilation_cache import compilation_cache
 
 from benchmarks.paper import ARCHITECTURES, REGIMES, fit, is_infinite
+from benchmarks.tables import put
 from lightning_gantk.errors import TrainingDiverged
 
 # Cells beside the paper's settings, and what they change.
@@ -39,7 +40,6 @@ KNOWN = {
     ("lsgan_finite", "relu"): "> 3",
 }
 CELLS = [(regime, one) for one in ARCHITECTURES for regime in REGIMES] + list(EXTRA)
-_BEGIN, _END = "<!-- table: benchmarks.reproduction -->", "<!-- end of table -->"
 
 
 def main(arguments: list[str] | None = None) -> dict[str, dict[str, Any]]:
@@ -56,8 +56,8 @@ def main(arguments: list[str] | None = None) -> dict[str, dict[str, Any]]:
     results_path = options.output.with_suffix(".json")
     results = json.loads(results_path.read_text()) if results_path.exists() else {}
     results_path.parent.mkdir(parents=True, exist_ok=True)
-    steps = dict.fromkeys(REGIMES, options.finite_steps or options.steps)
-    steps.update({one: options.steps for one in REGIMES if is_infinite(one)})
+    of_finite: int = options.finite_steps or options.steps
+    steps: dict[str, int] = {one: options.steps if is_infinite(one) else of_finite for one in REGIMES}
     with _compiled_once() as folder:
         for seed in range(options.seeds):  # outermost: a table that was broken off has some of everything
             for regime, architecture in cells:
@@ -67,8 +67,8 @@ def main(arguments: list[str] | None = None) -> dict[str, dict[str, Any]]:
                 results[name] = run(regime, architecture, seed, steps[regime], folder, options.accelerator)
                 print(f"{name}: {results[name]}", flush=True)
                 _replace(results_path, json.dumps(results, indent=1))
-                _write(options.output, "\n".join(report(results, steps, options.seeds)))
-    _write(options.output, "\n".join(report(results, steps, options.seeds)))
+                put(options.output, "benchmarks.reproduction", "\n".join(report(results, steps, options.seeds)))
+    put(options.output, "benchmarks.reproduction", "\n".join(report(results, steps, options.seeds)))
     return results
 
 
@@ -131,7 +131,7 @@ def report(results: dict[str, dict[str, Any]], steps: dict[str, int], seeds: int
     for regime, title in REGIMES.items():
         values = [_modes_and_seconds(found[regime, one]) for one in ARCHITECTURES]
         yield f"| {title} | {' | '.join(values)} |"
-    order = {regime: _mean(found[regime, "relu"]) for regime in REGIMES if _mean(found[regime, "relu"]) is not None}
+    order = {regime: mean for regime in REGIMES if (mean := _mean(found[regime, "relu"])) is not None}
     if len(order) > 1:
         yield "\nReLU, from best to worst: " + ", ".join(REGIMES[r] for r in sorted(order, key=order.__getitem__)) + "."
 
@@ -198,15 +198,6 @@ def _modes_and_seconds(runs: list[dict[str, Any]]) -> str:
 def _plain(number: str) -> str:
     """1.2e-02 as 1.2e-2."""
     return number.replace("e-0", "e-").replace("e+0", "e")
-
-
-def _write(path: Path, table: str) -> None:
-    """Puts the table in its place in the file, which it becomes where there is none."""
-    text = path.read_text() if path.exists() else f"{_BEGIN}\n{_END}\n"
-    if _BEGIN not in text or _END not in text:
-        text = f"{text.rstrip()}\n\n{_BEGIN}\n{_END}\n"
-    before, after = text.split(_BEGIN)[0], text.split(_END)[1]
-    _replace(path, f"{before}{_BEGIN}\n\n{table}\n\n{_END}{after}")
 
 
 def _replace(path: Path, text: str) -> None:

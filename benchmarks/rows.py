@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-import torch
 
 from benchmarks import baselines, problems
 from benchmarks.memory import peak
@@ -18,10 +17,10 @@ from lightning_gantk import bridge
 from lightning_gantk.architectures import DCGAN, MLP, Architecture
 from lightning_gantk.discriminators import NTKDiscriminator
 from lightning_gantk.generators import DCGANGenerator
-from lightning_gantk.kernels import products
+from lightning_gantk.kernels import expansion
 from lightning_gantk.kernels.architecture import ArchitectureKernel
-from lightning_gantk.kernels.dynamics import Dynamics, default_rtol
-from lightning_gantk.kernels.engine import Engine
+from lightning_gantk.kernels.dynamics.compiled import CompiledDiscriminator
+from lightning_gantk.kernels.dynamics.gradient_flow import GradientFlow, default_rtol
 from lightning_gantk.losses import IPM, LSGAN, Vanilla
 
 RELU_MLP, RELU_DCGAN = MLP(hidden_layers=3, b_std=1.0), DCGAN(blocks=3)
@@ -88,18 +87,29 @@ def ipm_dcgan(n: int, size: int, channels: int, repeats: int, *, baseline: bool 
     yield timed(work, "neural-tangents", found, note)
 
 
+def native(n: int, repeats: int) -> Iterator[Row]:
+    """Native code against our own recursions in JAX: what a machine without a compiler pays."""
+    for name, architecture in (("MLP 3 ReLU", RELU_MLP), ("DCGAN 3 blocks", RELU_DCGAN)):
+        given = problems.batch(n)
+        in_jax = problems.ipm(architecture, given, backend="jax")
+        found = compare(problems.ipm(architecture, given, backend="native"), in_jax, repeats=repeats)
+        yield timed(f"IPM scores + gradient, {name}, 32x32x1, n=m={n}, native", "our own recursion in JAX", found)
+
+
 def lsgan_weights(n: int, repeats: int) -> Iterator[Row]:
     """LSGAN's dual weights from a given Gram matrix; errors against a float64 eigendecomposition of it."""
     given = problems.batch(n)
-    matrix = jax.jit(lambda p: products.gram(ArchitectureKernel(RELU_MLP), p))(given.points)
+    matrix = jax.jit(lambda p: expansion.gram(ArchitectureKernel(RELU_MLP), p))(given.points)
     mass = jnp.full(2 * n, 1 / n)
     exact = np.linalg.eigh(np.asarray(matrix, np.float64))
     for duration in (1.0, 1000.0):
-        engine = Engine(ArchitectureKernel(RELU_MLP), Dynamics(LSGAN(), duration, default_rtol("float32")), "float32")
+        compiled = CompiledDiscriminator(
+            ArchitectureKernel(RELU_MLP), GradientFlow(LSGAN(), duration, default_rtol("float32")), "float32"
+        )
         by_eigh = jax.jit(lambda m, t=duration: baselines.eigh_weights(m, t))
 
-        def ours(engine: Engine = engine) -> jax.Array:
-            return engine.kept_weights(matrix, mass, n)[0].block_until_ready()
+        def ours(compiled: CompiledDiscriminator = compiled) -> jax.Array:
+            return compiled.kept_weights(matrix, mass, n).weights.block_until_ready()
 
         found = compare(ours, lambda f=by_eigh: f(matrix).block_until_ready(), repeats=repeats)
         truth = _exact_weights(*exact, duration)
@@ -157,7 +167,7 @@ def bridge_share(n: int, repeats: int) -> Iterator[Row]:
     given = problems.batch(n)
     real, _ = problems.tensors(given)
     generator = DCGANGenerator(out_shape=real.shape[1:]).to(real.device)
-    optimizer = torch.optim.Adam(generator.parameters(), lr=1e-3)
+    optimizer = problems.adam(generator)
     run = problems.training_step(generator, optimizer, NTKDiscriminator(RELU_MLP, IPM()), real)
     run()
     spent, before, shares = [0.0], bridge.copies(), []
@@ -215,11 +225,11 @@ def _vanilla_outputs(
 ) -> tuple[np.ndarray, np.ndarray]:
     """What the fitted weights give on the batch, by the Gram matrix in float64, and that matrix."""
     kernel, n = ArchitectureKernel(RELU_MLP), len(given.x)
-    engine = Engine(kernel, Dynamics(Vanilla(), 1.0, rtol), dtype)
-    weights = np.asarray(engine.fit(given.points[n:], given.x, n, n).weights, np.float64)
+    compiled = CompiledDiscriminator(kernel, GradientFlow(Vanilla(), 1.0, rtol), dtype)
+    weights = np.asarray(compiled.fit(given.points[n:], given.x, n, n).weights, np.float64)
     if matrix is None:
-        with engine.precision():
-            matrix = np.asarray(jax.jit(lambda p: products.gram(kernel, p))(given.points.astype(dtype)))
+        with compiled.precision():
+            matrix = np.asarray(jax.jit(lambda p: expansion.gram(kernel, p))(given.points.astype(dtype)))
     return matrix @ weights, matrix
 
 

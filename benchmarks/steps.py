@@ -12,9 +12,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from benchmarks import paper, problems
-from lightning_gantk import GAN
 from lightning_gantk.discriminators.base import Discriminator
 from lightning_gantk.generators import Particles
+from lightning_gantk.training.trainer import callbacks_of, data_of
 
 _WARM_UP = 20
 
@@ -45,15 +45,16 @@ class StepClock(Callback):
         self.steps: list[tuple[float, float, float]] = []  # whole, discriminator, by hand
         self._begun: float | None = None
 
-    def on_train_start(self, trainer: Trainer, gan: GAN) -> None:
-        particles = _like_particles(gan.generator)
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        particles = _like_particles(pl_module.generator)
         optimizer = _like(trainer.optimizers[0], particles)
-        self._step = problems.training_step(particles, optimizer, gan.discriminator, trainer.datamodule.train_dataset)
+        data = data_of(trainer).train_dataset
+        self._step = problems.training_step(particles, optimizer, pl_module.discriminator, data)
 
-    def on_train_batch_start(self, trainer: Trainer, gan: GAN, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
         now = time.perf_counter()
         if self._begun is not None:
-            seconds = gan._stopwatch.seconds
+            seconds = pl_module._stopwatch.seconds
             self.steps.append((now - self._begun, seconds["fit"] + seconds["scores"], self._by_hand))
         begun = time.perf_counter()
         self._step()
@@ -77,7 +78,7 @@ class BareModule(LightningModule):
         self.discriminator.fit(batch, fake.detach())
         return self.discriminator.loss.generator(self.discriminator(fake))
 
-    def on_train_batch_end(self, *args: Any) -> None:
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         self.ends.append(time.perf_counter())
 
 
@@ -94,9 +95,9 @@ def share(regime: str, steps: int) -> Share:
         cli = paper.fit(regime, "relu", {f"trainer.{name}": value for name, value in settings.items()})
         particles = _like_particles(cli.model.generator)
         bare = BareModule(particles, cli.model.discriminator, _like(cli.trainer.optimizers[0], particles))
-        silent = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
+        silent: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
         Trainer(**on_cpu, **silent, default_root_dir=folder).fit(bare, cli.datamodule.train_dataloader())
-    (clock,) = (callback for callback in cli.trainer.callbacks if isinstance(callback, StepClock))
+    (clock,) = (callback for callback in callbacks_of(cli.trainer) if isinstance(callback, StepClock))
     measured = clock.steps[min(_WARM_UP, len(clock.steps) - 1) :]
     whole, discriminator, by_hand = (statistics.median(column) for column in zip(*measured, strict=True))
     part = statistics.median(inside / of for of, inside, _ in measured)
@@ -108,4 +109,5 @@ def _like_particles(particles: Particles) -> Particles:
 
 
 def _like(optimizer: torch.optim.Optimizer, particles: Particles) -> torch.optim.Optimizer:
-    return type(optimizer)(particles.parameters(), lr=optimizer.param_groups[0]["lr"])
+    kind: Any = type(optimizer)  # each has settings of its own
+    return kind(particles.parameters(), lr=optimizer.param_groups[0]["lr"])

@@ -32,7 +32,8 @@ def compare(ours: Callable[[], object], baseline: Callable[[], object], *, repea
     Returns:
         Medians, and the median ratio.
     """
-    ours(), baseline()
+    ours()
+    baseline()
     pairs = [(seconds(ours), seconds(baseline)) for _ in range(repeats)]
     first, second = (statistics.median(column) for column in zip(*pairs, strict=True))
     return Comparison(first, second, statistics.median(b / a for a, b in pairs))

@@ -5,13 +5,15 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
-from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader, Subset
 from torch.utils.data.distributed import DistributedSampler
 
+from datamodules.labels import Labelled
 from datamodules.loader import TrainingLoader, collate, permutation, worker_options
+from datamodules.samples import Samples, as_dataset
 from lightning_gantk.errors import ConfigError
+from lightning_gantk.lightning_internals import configuration_is_given
 
 
 class DataModule(LightningDataModule, ABC):
@@ -21,7 +23,9 @@ class DataModule(LightningDataModule, ABC):
     in Lightning's ``prepare_data``. Loaders, splits over processes and resumption are here and hold for any map-style
     dataset, in memory or on disk.
 
-    Batches are plain float32 tensors: images (N, C, H, W) in [-1, 1], in channels-last memory; or vectors (N, d). The
+    Batches are plain float32 tensors: images (N, C, H, W) in [-1, 1], in channels-last memory; or vectors (N, d). With
+    ``labels`` they are pairs of such a tensor and classes (N,), int64, which :meth:`load` leaves in ``train_labels``,
+    ``val_labels`` and, where it leaves test samples, ``test_labels``. The
     held-out and reference loaders keep their ragged last batch. With several processes each gets the same number of
     held-out samples and none twice, so at most (processes - 1) of them are left out.
 
@@ -31,6 +35,7 @@ class DataModule(LightningDataModule, ABC):
         order_seed: Of the order of training batches; ``seed`` where none is given. Vary it to repeat an experiment
             on the same split.
         num_workers: Worker processes per loader; 0 loads in the training process.
+        labels: Whether batches carry the classes of their samples, for a generator with ``classes``.
 
     Attributes:
         train_dataset: The training samples, after ``setup()``.
@@ -41,22 +46,34 @@ class DataModule(LightningDataModule, ABC):
         ConfigError: If a number is out of range, or (in ``setup()``) a batch does not fit in the data.
     """
 
-    train_dataset: Dataset[Tensor]
-    val_dataset: Dataset[Tensor]
-    test_dataset: Dataset[Tensor] | None = None
+    train_dataset: Samples
+    val_dataset: Samples
+    test_dataset: Samples | None = None
+    train_labels: Tensor | None = None
+    val_labels: Tensor | None = None
+    test_labels: Tensor | None = None
 
-    def __init__(self, *, batch_size: int, seed: int = 0, order_seed: int | None = None, num_workers: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        batch_size: int,
+        seed: int = 0,
+        order_seed: int | None = None,
+        num_workers: int = 0,
+        labels: bool = False,
+    ) -> None:
         super().__init__()
         at_least("batch_size", batch_size, 1)
         at_least("seed", seed, 0)
         at_least("order_seed", order_seed, 0)
         at_least("num_workers", num_workers, 0)
         # On the command line these are plain configuration; elsewhere an object, which a checkpoint should not hold.
-        self.save_hyperparameters(ignore=() if _given_hyperparameters.get() else ("target",))
+        self.save_hyperparameters(ignore=() if configuration_is_given() else ("target",))
         self.batch_size = batch_size
         self.seed = seed
         self.order_seed = seed if order_seed is None else order_seed
         self.num_workers = num_workers
+        self.labels = labels
         self._loaded = False
 
     @property
@@ -65,7 +82,7 @@ class DataModule(LightningDataModule, ABC):
         """Shape of one sample: (C, H, W) or (d,); known before any data are read."""
 
     @abstractmethod
-    def load(self) -> tuple[Dataset[Tensor], Dataset[Tensor]]:
+    def load(self) -> tuple[Samples, Samples]:
         """Gives the training and the held-out samples: map-style datasets of float32 tensors of ``sample_shape``.
 
         Called once in every process. A dataset that is not in memory opens its files in ``__getitem__``, so that it
@@ -79,7 +96,7 @@ class DataModule(LightningDataModule, ABC):
         self.train_dataset, self.val_dataset = self.load()
         self._loaded = True
         num_replicas, _ = self._place()
-        available = len(self.train_dataset) // num_replicas  # type: ignore[arg-type]
+        available = len(self.train_dataset) // num_replicas
         if self.batch_size > available:
             share = f" for each of {num_replicas} processes" if num_replicas > 1 else ""
             raise ConfigError(
@@ -91,7 +108,7 @@ class DataModule(LightningDataModule, ABC):
         """Shuffled training batches; see :class:`TrainingLoader` for the order and how it resumes."""
         num_replicas, rank = self._place()
         return TrainingLoader(
-            self.train_dataset,
+            self._labelled(self.train_dataset, self.train_labels),
             batch_size=self.batch_size,
             seed=self.order_seed,
             num_replicas=num_replicas,
@@ -101,28 +118,40 @@ class DataModule(LightningDataModule, ABC):
 
     def val_dataloader(self) -> DataLoader[Tensor]:
         """The held-out samples, in a fixed order."""
-        return self._in_order(self.val_dataset)
+        return self._in_order(self._labelled(self.val_dataset, self.val_labels))
 
     def test_dataloader(self) -> DataLoader[Tensor]:
         """The samples held out for the end, in a fixed order; the held-out ones where the source has no others."""
-        return self._in_order(self.val_dataset if self.test_dataset is None else self.test_dataset)
+        if self.test_dataset is None:
+            return self.val_dataloader()
+        return self._in_order(self._labelled(self.test_dataset, self.test_labels))
 
     def reference_dataloader(self) -> DataLoader[Tensor]:
         """Training samples, as many as are held out (or all, where there are fewer): a fixed random choice.
 
         Their distance to the held-out samples is the floor that a generator could reach.
         """
-        length, wanted = len(self.train_dataset), len(self.val_dataset)  # type: ignore[arg-type]
-        return self._in_order(Subset(self.train_dataset, permutation(length, self.seed)[:wanted]))
+        length, wanted = len(self.train_dataset), len(self.val_dataset)
+        return self._in_order(Subset(as_dataset(self.train_dataset), permutation(length, self.seed)[:wanted]))
 
-    def _in_order(self, dataset: Dataset[Tensor]) -> DataLoader[Tensor]:
+    def _labelled(self, samples: Samples, labels: Tensor | None) -> Any:
+        """The samples, with their classes where batches are to carry these."""
+        if not self.labels:
+            return samples
+        if labels is None:
+            raise ConfigError(f"{type(self).__name__} knows no classes of its samples: set labels to false.")
+        return Labelled(samples, labels)
+
+    def _in_order(self, samples: Samples) -> DataLoader[Tensor]:
+        dataset = as_dataset(samples)
         num_replicas, rank = self._place()
         sampler = None
         if num_replicas > 1:  # Lightning's own sampler would repeat samples to fill up, and bias what is measured
             sampler = DistributedSampler(dataset, num_replicas=num_replicas, rank=rank, shuffle=False, drop_last=True)
         # torch draws the workers' seed at each pass; from this generator, so that validation leaves the global one be
-        options = {"batch_size": self.batch_size, "sampler": sampler, "generator": torch.Generator()}
-        return DataLoader(dataset, **options, **self._options())
+        return DataLoader(
+            dataset, batch_size=self.batch_size, sampler=sampler, generator=torch.Generator(), **self._options()
+        )
 
     def _options(self) -> dict[str, Any]:
         return {"collate_fn": collate, "pin_memory": torch.cuda.is_available(), **worker_options(self.num_workers)}

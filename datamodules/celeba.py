@@ -10,11 +10,12 @@ from torchvision.datasets.utils import check_integrity
 from datamodules.base import at_least
 from datamodules.loader import permutation
 from datamodules.picture_files import Pictures
-from lightning_gantk.downloads import socket_timeout
+from lightning_gantk.downloads import fetch_from_drive
 from lightning_gantk.errors import ConfigError
 
 _TRAINING, _VALIDATION = 0, 1  # in list_eval_partition.txt; 2 is for testing, and not used
 _T = TypeVar("_T")
+_LARGEST = {".zip": 1_500_000_000, ".txt": 30_000_000}  # bytes; the largest have 1,443,490,838 and 26,721,026
 _PAGE = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 
 
@@ -88,8 +89,12 @@ class CelebADataModule(Pictures):
         if not self.download or self._is_on_disk():
             return
         try:
-            with socket_timeout():
-                datasets.CelebA(self.root, download=True)
+            for key, checksum, name in datasets.CelebA.file_list:
+                path = self._folder / name
+                unpacked = path.suffix == ".zip" and (self._folder / "img_align_celeba").is_dir()
+                if not unpacked and not check_integrity(str(path), checksum):
+                    fetch_from_drive(key, path, largest=_LARGEST[path.suffix], checksum=f"md5:{checksum}")
+            datasets.CelebA(self.root, download=True)  # finds the files there, and unpacks them
         except Exception as error:  # gdown has errors of its own, which need not be importable here
             reason = " ".join(str(error).split())[:300] or type(error).__name__
             raise ConfigError(
@@ -148,7 +153,7 @@ class CelebADataModule(Pictures):
         return self._partition
 
     def _subset(self, training: list[str]) -> list[str]:
-        if self.subset_size > len(training):
+        if self.subset_size is not None and self.subset_size > len(training):
             raise ConfigError(
                 f"subset_size={self.subset_size} is larger than the training set of {len(training)} pictures."
             )

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+_MOST_PIXELS = 64_000_000  # 0.25 GB in memory while it is decoded
+
 
 @dataclass(frozen=True)
 class Decoder:
@@ -32,9 +34,11 @@ class Decoder:
         """Gives uint8 (image_size, image_size, channels).
 
         Raises:
-            Exception: Whatever Pillow raises for a damaged file; ValueError for a picture smaller than the square.
+            Exception: Whatever Pillow raises for a damaged file; ValueError for a picture smaller than the square,
+                or of more than 64 million pixels.
         """
         with Image.open(path) as file:
+            check_pixels(file)
             if self.crop is None:  # a large JPEG is decoded at a half, quarter or eighth, still twice too large
                 file.draft(None, (2 * self.image_size, 2 * self.image_size))
             picture = _flattened(ImageOps.exif_transpose(file)).convert("L" if self.channels == 1 else "RGB")
@@ -45,6 +49,16 @@ class Decoder:
         square = picture.crop((left, top, left + side, top + side))
         resized = square.resize((self.image_size, self.image_size), Image.Resampling.BICUBIC)
         return np.asarray(resized).reshape(self.image_size, self.image_size, self.channels)
+
+
+def check_pixels(picture: Image.Image) -> None:
+    """Refuses a picture that would fill the memory: a small file may claim any size.
+
+    Raises:
+        ValueError: For more than 64 million pixels.
+    """
+    if picture.width * picture.height > _MOST_PIXELS:
+        raise ValueError(f"{picture.width} x {picture.height} pixels are more than {_MOST_PIXELS:,}")
 
 
 def decode(files: Sequence[Path], decoder: Decoder, into: np.ndarray) -> dict[int, str]:

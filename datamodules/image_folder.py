@@ -3,17 +3,20 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from datamodules.base import at_least
+from datamodules.endings import ENDINGS, is_picture
 from datamodules.loader import permutation
 from datamodules.picture_files import Pictures
 from lightning_gantk.errors import ConfigError
 
 _CACHE = ".decoded"
-_ENDINGS = {".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 
 class ImageFolderDataModule(Pictures):
-    """All pictures in a folder and the folders below it, without labels.
+    """All pictures in a folder and the folders below it, which may be classes.
 
     Files are known by their endings: avif, bmp, gif, jpeg, jpg, pgm, png, ppm, tif, tiff or webp, in small or capital
     letters. All others, and hidden files and folders, are passed over; of an animation the first frame is taken. See
@@ -33,6 +36,8 @@ class ImageFolderDataModule(Pictures):
         seed: Of the split.
         order_seed: Of the order of training batches; ``seed`` where none is given.
         num_workers: Worker processes per loader; 0 is fastest.
+        labels: Whether batches carry the classes of their pictures: the folders right below ``root``, in alphabetical
+            order, see ``class_names``.
 
     Raises:
         ConfigError: If an option is out of range, or (in ``setup()``) there are no pictures or they cannot be read.
@@ -52,6 +57,7 @@ class ImageFolderDataModule(Pictures):
         seed: int = 0,
         order_seed: int | None = None,
         num_workers: int = 0,
+        labels: bool = False,
     ) -> None:
         super().__init__(
             image_size=image_size,
@@ -63,6 +69,7 @@ class ImageFolderDataModule(Pictures):
             seed=seed,
             order_seed=order_seed,
             num_workers=num_workers,
+            labels=labels,
         )
         at_least("val_size", val_size, 2)  # a single image has no covariance
         self.root, self.val_size = root, val_size
@@ -71,18 +78,27 @@ class ImageFolderDataModule(Pictures):
         root = Path(self.root)
         if not root.is_dir():
             raise ConfigError(f"there is no folder {self.root!r}: set root to a folder of pictures.")
-        found = sorted(
-            path
-            for path in root.rglob("*")
-            if path.suffix.lower() in _ENDINGS
-            and not any(part.startswith(".") for part in path.relative_to(root).parts)
-            and path.is_file()
-        )
+        found = sorted(path for path in root.rglob("*") if is_picture(path, root))
         if not found:
             raise ConfigError(
-                f"there is no picture in {self.root!r} or below: no file ends in {', '.join(sorted(_ENDINGS))}."
+                f"there is no picture in {self.root!r} or below: no file ends in {', '.join(sorted(ENDINGS))}."
             )
         return found
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the classes, in the order of their numbers."""
+        return sorted({path.relative_to(self.root).parts[0] for path in self.files()})
+
+    def classes_of(self, files: Sequence[Path]) -> Tensor:
+        root, names = Path(self.root), self.class_names
+        if loose := [path for path in files if path.parent == root]:
+            raise ConfigError(
+                f"labels: true takes the folders below {self.root!r} for classes, and {len(loose)} pictures lie in "
+                f"none, such as {loose[0].name}: put them into folders, or set labels to false."
+            )
+        numbers = {name: number for number, name in enumerate(names)}
+        return torch.tensor([numbers[path.relative_to(root).parts[0]] for path in files])
 
     def split(self, files: Sequence[Path]) -> tuple[list[int], list[int]]:
         wanted = self.val_size or max(2, min(len(files) // 10, 5000))

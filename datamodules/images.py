@@ -58,9 +58,10 @@ class MappedImages(Dataset[Tensor]):
 
     def __getitem__(self, index: int | slice | list[int]) -> Tensor:
         """Gives float32 (C, H, W) for a number, (N, C, H, W) for a slice or list, in channels-last memory."""
-        if self._images is None:
-            self._images = np.load(self.path, mmap_mode="r")
-        return _as_floats(torch.from_numpy(np.array(self._images[self.rows[index]])))
+        images = self._images
+        if images is None:
+            images = self._images = np.load(self.path, mmap_mode="r")
+        return _as_floats(torch.from_numpy(np.array(images[self.rows[index]])))
 
     def __getitems__(self, indices: list[int]) -> Tensor:
         """Gives the whole batch at once."""

@@ -8,17 +8,23 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Sampler
 from torch.utils.data.distributed import DistributedSampler
 
+from datamodules.samples import Samples, as_dataset
 
-def collate(samples: Tensor | list[Tensor]) -> Tensor:
+
+def collate(samples: Any) -> Any:
     """Makes a batch: images (C, H, W) become (N, C, H, W) in channels-last memory, vectors (d,) become (N, d).
 
     Channels-last memory crosses to JAX without a copy. A dataset with ``__getitems__`` gives its batch ready-made.
+    Samples with labels become a pair.
     """
-    if isinstance(samples, Tensor):
+    if isinstance(samples, Tensor | tuple):
         return samples
+    if isinstance(samples[0], tuple):
+        several, labels = zip(*samples, strict=True)
+        return collate(list(several)), torch.stack(labels)
     if samples[0].ndim != 3:
         return torch.stack(samples)
     return torch.stack([sample.movedim(0, -1) for sample in samples]).movedim(-1, 1)
@@ -55,12 +61,12 @@ class EpochSampler(DistributedSampler[int]):
         start: How many samples of the current epoch this rank has handed out; another epoch begins at 0.
     """
 
-    def __init__(self, dataset: Dataset[Tensor], *, seed: int = 0, num_replicas: int = 1, rank: int = 0) -> None:
-        super().__init__(dataset, num_replicas=num_replicas, rank=rank, seed=seed, drop_last=True)
-        self.start = 0
+    def __init__(self, dataset: Samples, *, seed: int = 0, num_replicas: int = 1, rank: int = 0) -> None:
+        super().__init__(as_dataset(dataset), num_replicas=num_replicas, rank=rank, seed=seed, drop_last=True)
+        self.samples, self.start = dataset, 0
 
     def __iter__(self) -> Iterator[int]:
-        order = permutation(len(self.dataset), self.seed, self.epoch)[: self.total_size]  # type: ignore[arg-type]
+        order = permutation(len(self.samples), self.seed, self.epoch)[: self.total_size]
         return iter(order[self.rank :: self.num_replicas][self.start :])
 
     def set_epoch(self, epoch: int) -> None:
@@ -90,7 +96,7 @@ class TrainingLoader(DataLoader[Tensor]):
 
     def __init__(
         self,
-        dataset: Dataset[Tensor],
+        dataset: Samples,
         *,
         batch_size: int,
         seed: int = 0,
@@ -101,33 +107,34 @@ class TrainingLoader(DataLoader[Tensor]):
     ) -> None:
         if sampler is None:
             sampler = EpochSampler(dataset, seed=seed, num_replicas=num_replicas, rank=rank)
-        self._resuming = False
+        self._resuming, self._samples, self._batch = False, dataset, batch_size
+        self._seeds = torch.Generator()  # else torch's global one would be drawn from once per epoch
         super().__init__(
-            dataset,
+            as_dataset(dataset),
             sampler=sampler,
             **{
                 "collate_fn": collate,
                 **options,
                 "batch_size": batch_size,
                 "drop_last": True,
-                "generator": torch.Generator(),  # else torch's global one would be drawn from once per epoch
+                "generator": self._seeds,
             },
         )
 
-    def __iter__(self) -> Iterator[Tensor]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]  # torch promises its own class of iterators
         # A generator runs nothing before the first batch is asked for. Lightning makes the first iterator before it
         # tells the epoch, and workers start to prepare batches as soon as torch's iterator exists.
         sampler = self.sampler
         if not isinstance(sampler, EpochSampler):
             yield from super().__iter__()
             return
-        interrupted = self._resuming and sampler.start + self.batch_size <= sampler.num_samples
+        interrupted = self._resuming and sampler.start + self._batch <= sampler.num_samples
         if sampler.start > 0 and not interrupted:
             sampler.set_epoch(sampler.epoch + 1)
         self._resuming = False
-        self.generator.manual_seed(int(np.random.SeedSequence((sampler.seed, sampler.epoch)).generate_state(1)[0]))
+        self._seeds.manual_seed(int(np.random.SeedSequence((sampler.seed, sampler.epoch)).generate_state(1)[0]))
         for batch in super().__iter__():
-            sampler.start += self.batch_size
+            sampler.start += self._batch
             yield batch
 
     def state_dict(self) -> dict[str, Any]:
@@ -136,8 +143,8 @@ class TrainingLoader(DataLoader[Tensor]):
             return {}
         return {
             "epoch": self.sampler.epoch,
-            "batches": self.sampler.start // self.batch_size,
-            "order": self._order(),
+            "batches": self.sampler.start // self._batch,
+            "order": self._order(self.sampler),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -148,23 +155,23 @@ class TrainingLoader(DataLoader[Tensor]):
         """
         if not isinstance(self.sampler, EpochSampler) or not state_dict:
             return
-        if _of_all(state_dict["order"]) != _of_all(self._order()):
+        order = self._order(self.sampler)
+        if _of_all(state_dict["order"]) != _of_all(order):
             warnings.warn(
-                f"The checkpoint's data were {state_dict['order']} and now are {self._order()}: the rest of its epoch"
+                f"The checkpoint's data were {state_dict['order']} and now are {order}: the rest of its epoch"
                 " will not hold the batches that it would have held. Resume with the same data settings, or take this"
                 " as a new run.",
                 stacklevel=2,
             )
         self.sampler.set_epoch(state_dict["epoch"])
-        self.sampler.start = state_dict["batches"] * self.batch_size
+        self.sampler.start = state_dict["batches"] * self._batch
         self._resuming = True
 
-    def _order(self) -> dict[str, int]:
-        sampler = self.sampler
+    def _order(self, sampler: EpochSampler) -> dict[str, int]:
         return {
             "seed": sampler.seed,
-            "samples": len(self.dataset),  # type: ignore[arg-type]
-            "batch_size": self.batch_size,
+            "samples": len(self._samples),
+            "batch_size": self._batch,
             "num_replicas": sampler.num_replicas,
         }
 

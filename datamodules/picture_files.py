@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.utils.data import Dataset
 
 from datamodules.base import DataModule, at_least
 from datamodules.decoding import DecodedFile, Decoder, decode
 from datamodules.images import ImageTensor, MappedImages
+from datamodules.samples import Samples
 from lightning_gantk.errors import ConfigError
 
 _IN_MEMORY = 64 * 2**20  # bytes: some ten thousand small images, decoded in less than a minute
@@ -37,6 +36,7 @@ class Pictures(DataModule):
         seed: Of the split.
         order_seed: Of the order of training batches; ``seed`` where none is given.
         num_workers: Worker processes per loader; 0 is fastest.
+        labels: Whether batches carry classes, which ``classes_of`` tells.
 
     Raises:
         ConfigError: If an option is out of range, or (in ``setup()``) pictures are missing or cannot be read.
@@ -54,8 +54,11 @@ class Pictures(DataModule):
         seed: int,
         order_seed: int | None,
         num_workers: int,
+        labels: bool = False,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed, order_seed=order_seed, num_workers=num_workers)
+        super().__init__(
+            batch_size=batch_size, seed=seed, order_seed=order_seed, num_workers=num_workers, labels=labels
+        )
         at_least("image_size", image_size, 4)
         at_least("crop", crop, 4)
         if channels not in (1, 3):
@@ -83,6 +86,14 @@ class Pictures(DataModule):
             ConfigError: If there are too few.
         """
 
+    def classes_of(self, files: Sequence[Path]) -> torch.Tensor | None:
+        """The class of each file, int64 ``(N,)``; None for pictures without.
+
+        Raises:
+            ConfigError: If there are classes, and files without one.
+        """
+        return None
+
     def fetch(self) -> None:
         """Downloads what is missing; does nothing for pictures that a user has to bring."""
 
@@ -103,14 +114,15 @@ class Pictures(DataModule):
             ) from error
         self._refuse(broken, files)
 
-    def load(self) -> tuple[Dataset[Tensor], Dataset[Tensor]]:
+    def load(self) -> tuple[Samples, Samples]:
         files = self.files()
         if self._fits_in_memory(files):
             images = np.zeros((len(files), self.image_size, self.image_size, self.channels), np.uint8)
             broken = decode(files, self._decoder, images)
             self._refuse(broken, files)
             parts = self._parts(files, broken)
-            return tuple(ImageTensor(torch.from_numpy(images[part])) for part in parts)  # type: ignore[return-value]
+            training, held_out = (ImageTensor(torch.from_numpy(images[part])) for part in parts)
+            return training, held_out
         decoded = self._decoded(files)
         if not decoded.exists:
             raise ConfigError(
@@ -119,7 +131,8 @@ class Pictures(DataModule):
             )
         broken = decoded.broken()
         self._refuse(dict.fromkeys(broken, "cannot be decoded"), files)
-        return tuple(MappedImages(decoded.path, part) for part in self._parts(files, broken))  # type: ignore[return-value]
+        training, held_out = (MappedImages(decoded.path, part) for part in self._parts(files, broken))
+        return training, held_out
 
     @property
     def _decoder(self) -> Decoder:
@@ -135,7 +148,10 @@ class Pictures(DataModule):
         """Rows of the training and of the held-out images."""
         left_out = set(broken)
         good = np.array([number for number in range(len(files)) if number not in left_out], dtype=np.int64)
-        return [good[part] for part in self.split([files[number] for number in good])]
+        parts = [good[part] for part in self.split([files[number] for number in good])]
+        if self.labels and (classes := self.classes_of(files)) is not None:
+            self.train_labels, self.val_labels = (classes[torch.from_numpy(part)] for part in parts)
+        return parts
 
     def _refuse(self, broken: dict[int, str], files: Sequence[Path]) -> None:
         if not broken:

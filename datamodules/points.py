@@ -43,9 +43,6 @@ class PointsDataModule(DataModule):
         ConfigError: If a number is out of range, or (in ``setup()``) a batch does not fit in the data.
     """
 
-    train_dataset: Tensor
-    val_dataset: Tensor
-
     def __init__(
         self,
         target: Target,
@@ -88,10 +85,10 @@ class PointsDataModule(DataModule):
         if self.num_samples is None:
             held_out = self._draw(1000, _HELD_OUT) if held_out is None else held_out
             return self._draw(max(len(held_out), self.batch_size * self._place()[0]), _TRAINING), held_out
-        training = self._draw(self.num_samples, _TRAINING)
+        self._finite = training = self._draw(self.num_samples, _TRAINING)
         return training, training if held_out is None else held_out
 
-    def train_dataloader(self) -> EndlessLoader:  # type: ignore[override]
+    def train_dataloader(self) -> EndlessLoader:  # pyright: ignore[reportIncompatibleMethodOverride]  # Lightning takes any iterable
         """Training batches: ``epoch_length`` of them an epoch, going on from one epoch to the next."""
         batch = self._fresh_batch if self.num_samples is None else self._finite_batch
         return EndlessLoader(batch, length=self.epoch_length)
@@ -112,10 +109,10 @@ class PointsDataModule(DataModule):
     def _finite_batch(self, k: int) -> Tensor:
         """Batch k of one pass after the other, each in an order of its own; the ragged end of a pass is left out."""
         processes, rank = self._place()
-        if processes == 1 and self.batch_size == len(self.train_dataset):
-            return self.train_dataset
-        in_a_pass = len(self.train_dataset) // processes // self.batch_size
+        if processes == 1 and self.batch_size == len(self._finite):
+            return self._finite
+        in_a_pass = len(self._finite) // processes // self.batch_size
         number, slot = divmod(k, in_a_pass)
         if number != self._pass[0]:
-            self._pass = (number, permutation(len(self.train_dataset), self.order_seed, number)[rank::processes])
-        return self.train_dataset[self._pass[1][slot * self.batch_size : (slot + 1) * self.batch_size]]
+            self._pass = (number, permutation(len(self._finite), self.order_seed, number)[rank::processes])
+        return self._finite[self._pass[1][slot * self.batch_size : (slot + 1) * self.batch_size]]

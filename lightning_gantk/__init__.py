@@ -1,22 +1,69 @@
 """GANs with finite or infinitely wide (NTK) discriminators, in PyTorch Lightning.
 
-``GAN`` is imported on first use: Lightning takes seconds.
+The main classes are here by name and are imported on first use: torch and Lightning take seconds, and JAX is for the
+infinite regime alone.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lightning_gantk.architectures import DCGAN, MLP, ResNet
+    from lightning_gantk.discriminators import FiniteDiscriminator, NTKDiscriminator
+    from lightning_gantk.errors import ConfigError, TrainingDiverged
     from lightning_gantk.gan import GAN
+    from lightning_gantk.generators import DCGANGenerator, MLPGenerator, Particles
+    from lightning_gantk.kernels import RBF
+    from lightning_gantk.losses import IPM, LSGAN, Hinge, Vanilla
+    from lightning_gantk.metrics import SampleQuality
 
-__all__ = ["GAN"]
+__version__ = "0.1.0"
+
+_HOMES = {
+    "DCGAN": "lightning_gantk.architectures",
+    "MLP": "lightning_gantk.architectures",
+    "ResNet": "lightning_gantk.architectures",
+    "FiniteDiscriminator": "lightning_gantk.discriminators",
+    "NTKDiscriminator": "lightning_gantk.discriminators",
+    "ConfigError": "lightning_gantk.errors",
+    "TrainingDiverged": "lightning_gantk.errors",
+    "GAN": "lightning_gantk.gan",
+    "DCGANGenerator": "lightning_gantk.generators",
+    "MLPGenerator": "lightning_gantk.generators",
+    "Particles": "lightning_gantk.generators",
+    "RBF": "lightning_gantk.kernels",
+    "IPM": "lightning_gantk.losses",
+    "LSGAN": "lightning_gantk.losses",
+    "Hinge": "lightning_gantk.losses",
+    "Vanilla": "lightning_gantk.losses",
+    "SampleQuality": "lightning_gantk.metrics",
+}
+
+__all__ = [
+    "DCGAN",
+    "GAN",
+    "IPM",
+    "LSGAN",
+    "MLP",
+    "RBF",
+    "ConfigError",
+    "DCGANGenerator",
+    "FiniteDiscriminator",
+    "Hinge",
+    "MLPGenerator",
+    "NTKDiscriminator",
+    "Particles",
+    "ResNet",
+    "SampleQuality",
+    "TrainingDiverged",
+    "Vanilla",
+]
 
 
 def __getattr__(name: str) -> object:
-    if name != "GAN":
+    if name not in _HOMES:
         raise AttributeError(f"module 'lightning_gantk' has no attribute {name!r}; it has {', '.join(__all__)}")
-    from lightning_gantk.gan import GAN
-
-    return GAN
+    return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -1,14 +1,20 @@
 """What the command line says and does not say."""
 
 import difflib
+import errno
 import importlib
 import inspect
-import logging
 import re
-import warnings
-from collections.abc import Iterable
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from http.client import HTTPException
+from pathlib import Path
 
 from jsonargparse import ArgumentParser
+
+from lightning_gantk.errors import ConfigError
 
 _MODULES = (
     "lightning_gantk.architectures",
@@ -29,26 +35,43 @@ _NOISE = re.compile(
     "|Expected a <class 'NoneType'>|Import path .* does not correspond to a subclass"
 )
 _HEADING = re.compile(r'^Parser key "[^"]+":\s*|^Problem with given class_path .*')
-_UNHELPFUL = (
-    "litlogger",
-    "LeafSpec",
-    "does not have many workers",
-    "modules? in eval mode",
-    "Checkpoint directory .* exists and is not empty",
-    "The number of training batches",
-    "callbacks used to create the checkpoint need to be provided",
-    "will save all extracted features in buffer",
-    "The dirpath has changed from",
-    "Unable to serialize instance <function GAN",
-)
+_LONGEST = 280  # characters of a line
 
 
-def quieten() -> None:
-    """Silences what Lightning says on every normal run: tips, hardware that is absent, advice that does not apply."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for message in _UNHELPFUL:
-        warnings.filterwarnings("ignore", message=f"(?s).*{message}")
+def prepare_help(args: Iterable[str]) -> None:
+    """Imports all parts of the package where help is asked for: it lists the classes that have been imported."""
+    if not any(word.partition("=")[0] in ("-h", "--help") or word.partition("=")[0].endswith(".help") for word in args):
+        return
+    for class_path in _classes().values():
+        module, _, name = class_path.rpartition(".")
+        with suppress(ImportError):
+            getattr(importlib.import_module(module), name)
+
+
+_STORAGE = {
+    errno.ENOSPC: "make room there",
+    errno.EDQUOT: "make room there, or ask for a larger quota",
+    errno.EFBIG: "allow larger files (ulimit -f)",
+    errno.EACCES: "allow writing there",
+    errno.EPERM: "allow writing there",
+    errno.EROFS: "choose a folder that can be written to (--trainer.default_root_dir)",
+    errno.ENOENT: "it is not there, or has vanished: bring it back",
+    errno.ENOTDIR: "a file stands where a folder should be: choose another place (--trainer.default_root_dir)",
+    errno.EISDIR: "a folder stands where a file should be: move it away",
+    errno.EIO: "the disk or the network behind it fails: see to it",
+    errno.ESTALE: "the network file system has lost the folder: mount it again",
+}
+
+
+def explain_storage(error: OSError) -> str | None:
+    """One line from an error in writing or reading a file; None for one that is no matter of storage."""
+    if error.errno not in _STORAGE:
+        return None
+    where = f"{error.filename} cannot be written or read" if error.filename else "a file cannot be written or read"
+    return (
+        f"{where} ({error.strerror}): {_STORAGE[error.errno]}, and go on from the run's last.ckpt (--ckpt_path), which "
+        "is whole if it is there; without one start anew."
+    )
 
 
 def explain(message: str, parser: ArgumentParser, command: str) -> str:
@@ -64,7 +87,93 @@ def explain(message: str, parser: ArgumentParser, command: str) -> str:
     what = "; ".join(dict.fromkeys(line for line in told if line)) or message
     where = ".".join(re.findall(r'Parser key "([^"]+)":', message)).removeprefix(f"{command}.")
     classes = re.findall(r"class_path[= ]'([^']+)'", message)
-    return f"{where + ': ' if where else ''}{_in_words(what, classes, parser)}".replace(f" {command}.", " ")
+    values = re.findall(r"(?:Given|Got) value: ([A-Za-z_][\w.]+)", message)
+    told = next(filter(None, map(_import_fault, [*values, *reversed(classes)])), None) or _in_words(
+        what, classes, parser
+    )
+    return shortened(_plain(f"{where + ': ' if where else ''}{told}".replace(f" {command}.", " ")))
+
+
+def shortened(text: str) -> str:
+    """One line of at most 280 characters: of a longer one the beginning and the end."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 90]} [...] {line[-80:]}"
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and those that it comes from: the parser wraps what goes wrong in an argument."""
+    following: BaseException | None = error
+    while following is not None:
+        yield following
+        following = following.__cause__ or following.__context__
+
+
+def explain_own(error: BaseException) -> str | None:
+    """One line from an error in code of the user's own, with file and line; None for one of ours or of a library."""
+    for cause in causes(error):
+        frames = [frame for frame in traceback.extract_tb(cause.__traceback__) if _is_own(frame.filename)]
+        if frames:
+            return shortened(f"{type(cause).__name__} in {frames[-1].filename}, line {frames[-1].lineno}: {cause}")
+    return None
+
+
+def explain_metric(error: BaseException) -> str | None:
+    """One line from a metric of torchmetrics that could not fetch or read its network; None for any other error."""
+    for cause in causes(error):
+        if isinstance(cause, OSError | HTTPException):
+            makers = (type(frame.f_locals.get("self")) for frame, _ in traceback.walk_tb(cause.__traceback__))
+            for maker in makers:
+                if any(base.__module__.startswith("torchmetrics.") for base in maker.__mro__):
+                    reason = " ".join(str(cause).split()) or type(cause).__name__
+                    return (
+                        f"{maker.__name__} cannot get the network that it measures with ({reason[:80]}): run once with "
+                        "a network connection, after which it is in the cache; or use EnergyDistance or Sinkhorn of "
+                        "lightning_gantk.metrics, which download nothing."
+                    )
+    return None
+
+
+def _is_own(file: str) -> bool:
+    """Whether a file is neither Python's, nor installed, nor of this package."""
+    package = Path(__file__).parent
+    places = (sys.prefix, sys.base_prefix, str(package), str(package.parent / "datamodules"), "<")
+    return not file.startswith(places) and "site-packages" not in file
+
+
+def _import_fault(class_path: str) -> str | None:
+    """What is wrong inside the user's file that a class is to come from; None where nothing is."""
+    module, _, name = class_path.rpartition(".")
+    if not module or module.startswith("torch"):
+        return None
+    try:
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name and f"{module}.".startswith(f"{error.name}."):
+            return None  # there is no such file
+        return f"{class_path} cannot be imported: {module} imports {error.name!r}, which is not installed."
+    except SyntaxError as error:
+        return f"{class_path} cannot be imported: {error.filename}, line {error.lineno}: {error.msg}"
+    except Exception as error:
+        return f"{class_path} cannot be imported: {explain_own(error) or repr(error)}"
+    missing = sorted(getattr(getattr(found, name, None), "__abstractmethods__", ()))
+    return f"{class_path} is unfinished: it does not implement {', '.join(missing)}." if missing else None
+
+
+def _plain(text: str) -> str:
+    """Without the names of Python's and the parser's types."""
+    text = re.sub(r"NestedArg\(key='[^']*', val='?([^')]*)'?\)", r"\1", text)
+    text = re.sub(r"Namespace\(class_path='([^']+)'[^)]*\)", r"\1", text)
+    text = re.sub(
+        r"(?:Expected an? |expected )?typing\.Literal\[([^\]]*)\]", lambda found: f"expected {_listed(found[1])}", text
+    )
+    text = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text)
+    text = re.sub(r"\btyping\.|\bcollections\.abc\.", "", text)
+    text = re.sub(r"(?:; )expected (?=')", " or ", text)
+    return re.sub(r"\.? Got value: ([^,]+), got \1$", r", got \1", text).replace(". Got value: ", ", got ")
+
+
+def _listed(values: str) -> str:
+    return " or ".join(values.split(", "))
 
 
 def _in_words(what: str, classes: list[str], parser: ArgumentParser) -> str:
@@ -75,10 +184,21 @@ def _in_words(what: str, classes: list[str], parser: ArgumentParser) -> str:
     if found := re.search(r"Option '([^'.]+)[^']*' is not accepted", what):
         owner = classes[-1] if classes else ""
         return f"{owner.rpartition('.')[-1]} has no option {found[1]!r}{_nearest(found[1], _options(owner))}"
+    if (found := re.search(r"Expected a dot import path string: (\w+)", what)) and "<class 'float'>" in what:
+        return f"expected a number, got {found[1]}"
     if found := re.search(r"Expected a dot import path string: ([\w.]+)", what):
         return f"there is no class {found[1]!r}{_nearest(found[1], _classes())}"
     if classes and re.search(r"has no attribute '\w+'|No module named", what):
         return f"there is no class {classes[-1]!r}{_nearest(classes[-1].rpartition('.')[-1], _classes())}"
+    if found := re.search(r"Expected '([^']+)' to be a subclass of <class '(\w+)'>", what):
+        return f"{found[1]} is no {found[2]}"
+    if found := re.search(r"Import path ([\w.]+) does not correspond to a subclass of (\w+)", what):
+        return f"{found[1]} is no {found[2]}"
+    if kinds := re.findall(r"Import path does not (?:correspond to a subclass of|implement protocol) (\w+)", what):
+        given = what.rpartition(" ")[2]
+        if "Quality" in kinds and given.startswith("torchmetrics."):
+            return f"{given} is a metric of torchmetrics: give it as lightning_gantk.metrics.TorchMetric(metric=...)."
+        return f"{given} is no {' or '.join(kinds)}"
     return re.sub(r"Expected an? <class '([^']+)'>", r"expected \1", what).replace("; Given value: ", ", got ")
 
 
@@ -100,7 +220,7 @@ def _options(class_path: str) -> dict[str, str]:
 
 def _keys(parser: ArgumentParser, wrong: str) -> dict[str, str]:
     """Keys beside the wrong one; those of the top where it has no parent that is known."""
-    known = [action.dest for action in parser._actions if action.dest not in ("help", "config")]
+    known = [key for key in parser.get_defaults().keys(branches=True) if key != "config"]
     parent = wrong.rpartition(".")[0]
     beside = [key for key in known if "." in key and key.rpartition(".")[0] == parent]
     return {key: key for key in beside or {key.split(".")[0] for key in known}}
@@ -113,7 +233,7 @@ def _classes() -> dict[str, str]:
         try:
             package = importlib.import_module(module)
             names = getattr(package, "__all__", None) or [n for n, v in vars(package).items() if inspect.isclass(v)]
-        except ImportError:
+        except (ImportError, ConfigError):  # JAX may be absent
             continue
         found |= {name: f"{module}.{name}" for name in names if name[0].isupper()}
     return found

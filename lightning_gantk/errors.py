@@ -1,4 +1,4 @@
-"""The two errors that are meant for people: one they can mend, one they should know about."""
+"""The errors that are meant for people: one they can mend, two they should know about."""
 
 
 class ConfigError(ValueError):
@@ -12,4 +12,11 @@ class TrainingDiverged(RuntimeError):
     """A NaN or an infinity appeared during training; the message names the step and the tensor.
 
     ``train.py`` prints the message, and the checkpoint it saved, and leaves with exit code 1.
+    """
+
+
+class ProcessLost(RuntimeError):
+    """Another process of the run has died, and this one has stopped; the message says where to resume.
+
+    ``train.py`` prints the message and leaves with exit code 1.
     """

@@ -1,30 +1,40 @@
 """The training step, the same for every discriminator."""
 
-from typing import Any, Literal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, cast
 
 import torch
-from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
-from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
-from lightning.pytorch.trainer.states import TrainerFn
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from lightning_gantk import schedules
-from lightning_gantk.callbacks.exact_resume import ExactResume
-from lightning_gantk.callbacks.folders import run_folder
+from datamodules import samples as batches
+from datamodules.base import DataModule
+from datamodules.loader import collate
+from lightning_gantk import bridge
 from lightning_gantk.discriminators.base import Discriminator
-from lightning_gantk.divergence import Watch
+from lightning_gantk.discriminators.conditional import conditional
+from lightning_gantk.discriminators.given_gradient import with_gradient
+from lightning_gantk.discriminators.labels import joined, parted, shape_with_label
 from lightning_gantk.errors import ConfigError
-from lightning_gantk.evaluation import Evaluation
 from lightning_gantk.generators.base import Generator
-from lightning_gantk.processes import gathered, own_part, processes, take_from_first
-from lightning_gantk.stopwatch import Stopwatch
+from lightning_gantk.lightning_internals import configuration_is_given, log_again
+from lightning_gantk.metrics.base import Quality
+from lightning_gantk.processes import gathered, own_part, processes
+from lightning_gantk.quiet import quieten
+from lightning_gantk.samplers import GuidedLangevin
+from lightning_gantk.training import first_batch, schedules
+from lightning_gantk.training.divergence import Watch
+from lightning_gantk.training.measured import Measured
+from lightning_gantk.training.stopwatch import Stopwatch
+from lightning_gantk.training.trainer import data_of
 
+quieten()  # a script of one's own is told no more than the command line
 ADAM = {"lr": 1e-3, "betas": (0.5, 0.999)}  # the default optimizer's settings
 
 
-class GAN(LightningModule):
+class GAN(Measured):
     """Trains a generator against any discriminator.
 
     Each step fits the discriminator to a batch of real and fake samples, then moves the generator along the gradient
@@ -39,6 +49,7 @@ class GAN(LightningModule):
 
     Logged: ``train/generator_loss``, ``train/grad_norm`` (mean over fakes x of ``|grad_x c(f(x))|``), ``time/fit``,
     ``time/scores`` (scores and their gradient at the fakes) and ``time/generator`` (the rest of the step) in seconds,
+    where JAX is in use ``time/compile`` (what of all that since the last such step went into compilations),
     ``train/<name>`` of the discriminator's statistics, and with ``quality`` ``val/<name>`` and ``val/<name>_floor`` of
     each metric, in a test ``test/...``.
 
@@ -52,11 +63,14 @@ class GAN(LightningModule):
         fake_batch_size: Fakes per step and process; as many as reals where none is given.
         latents: "shared": the generator's step scores the very fakes that the discriminator was fitted to. "fresh": it
             scores new ones, for another forward pass of the generator; of all n particles there are no others.
+        updates: "alternating": fakes are moved along the f that was fitted to them. "simultaneous": along the f of
+            before that fit; the discriminator must be one that is kept, or a finite one.
         quality: Metrics for validation, such as ``SampleQuality``; without them validation does nothing.
         statistics_every: Generator steps from one set of statistics to the next; each costs the scores of the real
             samples. They are taken at steps that ``Trainer(log_every_n_steps)`` logs.
         compile_generator: Compile the generator (``torch.compile``) for training. The first step then takes a minute or
             so and needs a C++ compiler; checkpoints are the same.
+        refine: What is done to the samples of ``predict``: steps along the discriminator, fitted to them and to reals.
 
     Raises:
         ConfigError: If an argument is out of range, or generator, discriminator and data do not fit each other.
@@ -73,11 +87,18 @@ class GAN(LightningModule):
         ema_decay: float | None = None,
         fake_batch_size: int | None = None,
         latents: Literal["shared", "fresh"] = "shared",
-        quality: nn.Module | None = None,
+        updates: Literal["alternating", "simultaneous"] = "alternating",
+        quality: Quality | None = None,
         statistics_every: int = 50,
         compile_generator: bool = False,
+        refine: GuidedLangevin | None = None,
     ):
-        super().__init__()
+        super().__init__(quality=quality)
+        if not isinstance(generator, Generator):
+            raise ConfigError(
+                f"'generator' must be a Generator, got {type(generator).__name__}: wrap a torch module in "
+                "lightning_gantk.generators.FromModule(module, out_shape=..., latent_dim=...)."
+            )
         if ema_decay is not None and not 0 < ema_decay < 1:
             raise ConfigError(f"'ema_decay' must lie between 0 and 1, got {ema_decay}.")
         for name, value in (("fake_batch_size", fake_batch_size), ("statistics_every", statistics_every)):
@@ -85,184 +106,213 @@ class GAN(LightningModule):
                 raise ConfigError(f"'{name}' must be at least 1, got {value}.")
         if latents not in ("shared", "fresh"):
             raise ConfigError(f"'latents' must be 'shared' or 'fresh', got {latents!r}.")
+        if updates not in ("alternating", "simultaneous"):
+            raise ConfigError(f"'updates' must be 'alternating' or 'simultaneous', got {updates!r}.")
+        if updates == "simultaneous" and latents == "fresh":
+            raise ConfigError("updates='simultaneous' scores fakes before the fit: latents must be 'shared'.")
         # The command line gives plain configuration, for load_from_checkpoint(). Elsewhere most arguments are objects,
         # which a checkpoint should not hold.
-        plain = () if _given_hyperparameters.get() else ("ema_decay", "fake_batch_size", "latents", "statistics_every")
+        plain = (
+            ()
+            if configuration_is_given()
+            else ("ema_decay", "fake_batch_size", "latents", "updates", "statistics_every")
+        )
         self.save_hyperparameters(*plain)
-        self.generator, self.discriminator, self.quality = generator, discriminator, quality
-        self.ema = None
+        if discriminator.single_level and (latents, updates) != ("shared", "alternating"):
+            raise ConfigError(
+                f"{type(discriminator).__name__} is differentiated through its own training: latents must be 'shared' "
+                "and updates 'alternating'."
+            )
+        if generator.classes is not None:
+            discriminator = conditional(discriminator, generator.classes)
+        self.generator, self.discriminator = generator, discriminator
+        self._seen_shape = generator.out_shape if generator.classes is None else shape_with_label(generator.out_shape)
+        self.ema: AveragedModel | None = None
         if ema_decay is not None:
             self.ema = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(ema_decay), use_buffers=True)
             self.ema.requires_grad_(False)
         self.fake_batch_size, self.latents, self.statistics_every = fake_batch_size, latents, statistics_every
+        self.updates, self.refine = updates, refine
+        self._reals_to_follow: Tensor | None = None
         self._make_optimizer, self._make_scheduler = optimizer, scheduler
-        self._evaluation = None if quality is None else Evaluation(quality)
-        self._watch, self._stopwatch = None, Stopwatch()
+        self._watch: Watch | None = None
+        self._stopwatch = Stopwatch()
+        self._compiled = bridge.compile_seconds() or 0.0  # seconds that are logged already
         if compile_generator:
             generator.compile()  # in place: parameters keep their names
-        discriminator.build(generator.out_shape)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        # Lightning writes this one over forty times a step, and torch's way makes that a thirtieth of a step in 2-D.
-        if name == "_current_fx_name":
-            self.__dict__[name] = value
-        else:
-            super().__setattr__(name, value)
+        self._looked = False  # at the values of a batch
+        self.discriminator.build(self._seen_shape)
 
     @property
     def sampler(self) -> Generator:
         """The generator to sample from: the averaged one where there is one."""
-        return self.generator if self.ema is None else self.ema.module
+        return self.generator if self.ema is None else cast(Generator, self.ema.module)
 
-    def forward(self, latent: Tensor) -> Tensor:
-        return self.sampler(latent)
-
-    @torch.no_grad()
-    def sample(self, latent: Tensor) -> Tensor:
-        """Samples ``(n, *out_shape)`` in evaluation mode, whatever mode training is in; latents on any device."""
-        training, latent = self.sampler.training, latent.to(self.device)
-        if latent.is_floating_point():  # else numbers of particles
-            latent = latent.to(next(self.sampler.parameters(), latent).dtype)
-        try:
-            return self.sampler.eval()(latent)
-        finally:
-            self.sampler.train(training)
-
-    def configure_callbacks(self) -> list[Callback]:
-        return [ExactResume()]
+    @property
+    def described(self) -> str:
+        size = sum(p.numel() for p in self.generator.parameters())
+        shape = "x".join(map(str, self.generator.out_shape))
+        against = f"{type(self.discriminator).__name__} ({type(self.discriminator.loss).__name__})"
+        return f"{type(self.generator).__name__} ({size:,} parameters, samples {shape}) against {against}"
 
     def configure_optimizers(self) -> Any:
-        optimizer = self._make_optimizer(self.generator.parameters())
+        optimizer = schedules.optimizer(self._make_optimizer, self.generator.parameters())
         if self._make_scheduler is None:
             return optimizer
-        return {"optimizer": optimizer, "lr_scheduler": schedules.for_lightning(self._make_scheduler(optimizer))}
+        return {"optimizer": optimizer, "lr_scheduler": schedules.for_lightning(self._make_scheduler, optimizer)}
 
-    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-        schedules.step(scheduler)
+    def on_fit_start(self) -> None:
+        if self.discriminator.sees_all_reals:
+            self.discriminator.prepare(self._all_reals(data_of(self.trainer)))
 
-    def setup(self, stage: str) -> None:
-        shape = getattr(self.trainer.datamodule, "sample_shape", None)
-        if shape is not None:
-            self._refuse_unfit(tuple(shape), type(self.trainer.datamodule).__name__)
-        run_folder(self.trainer)  # while all processes are here
-        if self.quality is not None and stage != "predict":
-            self.quality.build(self.generator.out_shape)
-            getattr(self.quality, "attach", lambda data: None)(self.trainer.datamodule)
-
-    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        if not isinstance(batch, Tensor):
-            raise ConfigError(f"A batch must be one tensor of samples, without labels; got {type(batch).__name__}.")
-        self._refuse_unfit(tuple(batch.shape[1:]), "the batch")
-        self._watch, clock = Watch(self, batch), self._stopwatch
-        clock.restart(exact=self._watch.logged)
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        real = self._real(batch)
+        watch, clock = Watch(self, real), self._stopwatch
+        self._watch = watch
+        clock.restart(exact=watch.logged)
         with clock.measure("generator"):
-            self._watch.fake = fake = self._fake(batch)
-        with clock.measure("fit"), self._watch.stops():
-            self.discriminator.fit(gathered(batch), gathered(fake.detach()))
-        if self.latents == "fresh":
-            with clock.measure("generator"):
-                self._watch.fake = fake = self._fake(batch)
-        fake.register_hook(self._on_gradient)
-        clock.switch("scores")
-        self._watch.scores = scores = self.discriminator(fake)
-        self._watch.loss = loss = self.discriminator.loss.generator(scores)
+            watch.fake = fake = self._fake(real)
+        with watch.stops(), self._scoring(watch):
+            clock.switch("fit")
+            watch.loss = loss = self._loss(real, fake, watch)
         clock.switch("generator")
-        self._log_loss(loss.detach())
+        if not log_again(self.trainer, "training_step", "train/generator_loss", loss.detach()):
+            self.log("train/generator_loss", loss.detach(), prog_bar=True, sync_dist=True)
         return loss
 
-    def _log_loss(self, loss: Tensor) -> None:
-        """``self.log`` at a tenth of its cost, which is a tenth of a step in 2-D.
+    def _loss(self, real: Tensor, fake: Tensor, watch: Watch) -> Tensor:
+        """Fits the discriminator, and gives the loss of the fakes that are scored."""
+        if self.updates == "simultaneous":
+            fake.register_hook(self._on_gradient)
+            return self._loss_before_fit(real, fake)
+        if self.latents == "shared":
+            fake.register_hook(self._on_gradient)
+            return self.discriminator.generator_loss(real, fake)
+        self.discriminator.fit(gathered(real), gathered(fake.detach()))
+        with self._stopwatch.measure("generator"):
+            watch.fake = fake = self._fake(real)
+        fake.register_hook(self._on_gradient)
+        return self.discriminator.loss.generator(self.discriminator.generator_scores(fake))
 
-        Lightning checks names and settings anew at every call. The first call in an epoch has them checked; the others
-        hand Lightning the value.
-        """
-        entry = self.trainer._results.get("training_step.train/generator_loss")
-        if entry is None or entry.has_reset:
-            self.log("train/generator_loss", loss, prog_bar=True, sync_dist=True)
-        else:
-            entry.update(loss, 1)
+    def _loss_before_fit(self, real: Tensor, fake: Tensor) -> Tensor:
+        """The loss under the f of before. Its gradient is taken at once: the fit changes what it would be taken of."""
+        at = fake.detach().requires_grad_()
+        loss = self.discriminator.loss.generator(self.discriminator.generator_scores(at))
+        (gradient,) = torch.autograd.grad(loss, at)
+        self._stopwatch.switch("fit")
+        self.discriminator.fit(gathered(real), gathered(fake.detach()))
+        return with_gradient(loss, fake, gradient)
 
-    def _fake(self, batch: Tensor) -> Tensor:
-        count = (self.fake_batch_size or len(batch)) * processes()
-        latent = own_part(self.generator.latent(count, device=self.device))
-        return self.generator(latent).to(batch.dtype)
+    @contextmanager
+    def _scoring(self, watch: Watch) -> Iterator[None]:
+        """Keeps the scores of the fakes, and has the time that they take counted as theirs."""
+
+        def keep(discriminator: Discriminator, inputs: tuple[Tensor], scores: Tensor) -> None:
+            if inputs[0] is watch.fake:  # and not at places around it
+                watch.scores = scores
+
+        handles = (
+            self.discriminator.register_forward_pre_hook(lambda *_: self._stopwatch.switch("scores")),
+            self.discriminator.register_forward_hook(keep),
+        )
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _real(self, batch: Any) -> Tensor:
+        """The samples of a batch; with their classes joined on where the generator has such."""
+        samples, labels = batches.parted(batch)
+        first_batch.refuse_unfit(samples, self.generator.out_shape, "the batch")
+        if not self._looked:
+            first_batch.refuse_values(samples)
+            self._looked = True
+        if (self.generator.classes is None) != (labels is None):
+            raise ConfigError(
+                "The batches have no labels, and the generator has 'classes': set the data's labels to true, or "
+                "classes to null."
+                if labels is None
+                else "The batches are pairs, of samples and labels, and the generator has no classes: set its "
+                "'classes' to their number, or give the samples alone (the data's labels: false)."
+            )
+        return samples if labels is None else joined(samples, labels)
+
+    def _fake(self, real: Tensor) -> Tensor:
+        """Samples of the generator, as many as are wanted; with classes those of the real ones, joined on."""
+        count = (self.fake_batch_size or len(real)) * processes()
+        if self.generator.classes is None:
+            latent = own_part(self.generator.latent(count, device=self.device))
+            return self.generator(latent).to(real.dtype)
+        labels = gathered(parted(real)[1])
+        labels = labels[torch.arange(count, device=labels.device) % len(labels)]
+        latent = own_part(self.generator.latent_of(labels, device=self.device))
+        return joined(self.generator(latent).to(real.dtype), self.generator.labels(latent))
 
     def on_before_backward(self, loss: Tensor) -> None:
         self._stopwatch.switch("scores")  # until their gradient has reached the fakes
 
     def _on_gradient(self, gradient: Tensor) -> None:
-        self._watch.gradient = gradient.detach()
+        if self._watch is not None:
+            self._watch.gradient = gradient.detach()
         self._stopwatch.switch("generator")
 
     def on_after_backward(self) -> None:
-        self._watch.check()
+        if self._watch is not None:
+            self._watch.check()
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
         if self.ema is not None:
             self.ema.update_parameters(self.generator)
 
-    def on_train_batch_end(self, outputs: Any, batch: Tensor, batch_idx: int) -> None:
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        watch, self._watch = self._watch, None  # frees the graph
         self._stopwatch.switch(None)
-        if self._watch.logged:
-            self.log("train/grad_norm", self._watch.gradient_norm())
-            self.log_dict({f"time/{name}": seconds for name, seconds in self._stopwatch.seconds.items()})
-        if self._watch.is_due(self.statistics_every):
-            with torch.no_grad():
-                scores = self.discriminator(batch), self._watch.scores.detach()
-                found = self.discriminator.statistics(*map(gathered, scores))
-            for logger in self.trainer.loggers:  # not self.log: Lightning would repeat them until the epoch ends
-                logger.log_metrics({f"train/{name}": float(value) for name, value in found.items()}, self._watch.index)
-        self._watch = None  # frees the graph
-
-    def on_validation_start(self) -> None:
-        self._start_evaluation("val")
-
-    def on_test_start(self) -> None:
-        self._start_evaluation("test")
-
-    def validation_step(self, batch: Tensor, batch_idx: int) -> None:
-        if self._evaluates():
-            self._evaluation.update(batch, self.sampler)
-
-    def test_step(self, batch: Tensor, batch_idx: int) -> None:
-        self.validation_step(batch, batch_idx)
-
-    def on_validation_epoch_end(self) -> None:
-        if not self._evaluates():
+        if watch is None or watch.fake is None or watch.loss is None:
             return
-        found = self._finish_evaluation("val")
-        if self.trainer.state.fn == TrainerFn.FITTING:
-            self.log("step", float(self.global_step), sync_dist=True)  # Lightning would log against one step less
-        schedules.step_plateaus(self.trainer, found)
+        if watch.logged:
+            self.log("train/grad_norm", watch.gradient_norm())
+            self.log_dict({f"time/{name}": seconds for name, seconds in self._stopwatch.seconds.items()})
+            if (compiled := bridge.compile_seconds()) is not None:
+                self.log("time/compile", compiled - self._compiled)
+                self._compiled = compiled
+        if watch.is_due(self.statistics_every):
+            with torch.no_grad():
+                fakes = self.discriminator(watch.fake) if watch.scores is None else watch.scores.detach()
+                scores = self.discriminator(watch.real), fakes
+                found = self.discriminator.statistics(*map(gathered, scores))
+            values = torch.stack(list(found.values())).tolist() if found else []  # the host waits once
+            named = {f"train/{name}": value for name, value in zip(found, values, strict=True)}
+            for logger in self.trainer.loggers:  # not self.log: Lightning would repeat them until the epoch ends
+                logger.log_metrics(named, watch.index)
 
-    def on_test_epoch_end(self) -> None:
-        if self._evaluates():
-            self._finish_evaluation("test")
+    def refined(self, samples: Tensor) -> Tensor:
+        if self.refine is None:
+            return samples
+        if self._reals_to_follow is None:
+            raise ConfigError("Samples are refined along real ones: call show_reals(data) before predict.")
+        if self.generator.classes is not None:
+            raise ConfigError("Samples with classes are not refined: leave 'refine' out.")
+        return self.refine(samples, self.discriminator, self._reals_to_follow.to(samples))
 
-    def _start_evaluation(self, split: str) -> None:
-        if self._evaluates():
-            take_from_first(self.sampler.buffers())  # each process has averages (BatchNorm's) of its own fakes
-            self._evaluation.start(self.global_rank, self.trainer.world_size, split)
+    def show_reals(self, data: DataModule) -> None:
+        """Has the training samples that ``refine`` follows read; without ``refine`` does nothing."""
+        if self.refine is None:
+            return
+        data.prepare_data()
+        data.setup("fit")
+        count = len(data.train_dataset)
+        wanted = range(count if self.refine.reals is None else min(count, self.refine.reals))
+        found = (data.train_dataset[i] for i in wanted)
+        self._reals_to_follow = torch.stack([one if isinstance(one, Tensor) else one[0] for one in found])
 
-    def _finish_evaluation(self, split: str) -> dict[str, Tensor]:
-        reference = getattr(self.trainer.datamodule, "reference_dataloader", lambda: None)
-        found = {f"{split}/{name}": value for name, value in self._evaluation.finish(reference, self.device).items()}
-        for name, value in found.items():
-            self.log(name, value, prog_bar=name == "val/fid", sync_dist=True)  # the same in every process already
-        return found
-
-    def _evaluates(self) -> bool:
-        # Lightning's sanity check passes a few batches only: statistics of real samples must not come from those.
-        return self._evaluation is not None and not self.trainer.sanity_checking
-
-    def predict_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        """Samples from a batch of latents."""
-        return self.sample(batch)
-
-    def _refuse_unfit(self, shape: tuple[int, ...], source: str) -> None:
-        if shape != self.generator.out_shape:
+    def _all_reals(self, data: Any) -> Iterator[Tensor]:
+        """The training samples in batches, each of them once."""
+        if not isinstance(data, DataModule):
             raise ConfigError(
-                f"The generator makes samples of shape {self.generator.out_shape} and {source} has samples of shape "
-                f"{shape}: set the generator's out_shape to {list(shape)}, or change the data."
+                f"A discriminator that sees all reals before training needs a data module, got {type(data).__name__}."
             )
+        samples, own = batches.as_dataset(data.train_dataset), torch.Generator()
+        for batch in torch.utils.data.DataLoader(samples, batch_size=256, collate_fn=collate, generator=own):
+            yield self._real(batch).to(self.device)

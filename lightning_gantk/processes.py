@@ -5,6 +5,7 @@ All random numbers of a run are the same in every process: each draws for all of
 here does nothing. Functions that communicate must be called in every process.
 """
 
+import os
 from collections.abc import Iterable
 
 import torch
@@ -20,6 +21,17 @@ def processes() -> int:
 def rank() -> int:
     """Which of them this is, from 0."""
     return dist.get_rank() if _connected() else 0
+
+
+def announced_rank() -> int:
+    """Which it will be, as whoever has started it says: Lightning, torchrun or SLURM; 0 where nobody has.
+
+    Of a process that another node's Lightning has started it is known only that it is not the first.
+    """
+    for name in ("RANK", "SLURM_PROCID"):
+        if name in os.environ:
+            return int(os.environ[name])
+    return max(int(os.environ.get(name, 0)) for name in ("LOCAL_RANK", "NODE_RANK"))
 
 
 def own_part(samples: Tensor) -> Tensor:
@@ -71,6 +83,12 @@ def average(tensors: Iterable[Tensor]) -> None:
     flat /= processes()
     for tensor, mean in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
         tensor.copy_(mean.view_as(tensor))
+
+
+def add_up(tensor: Tensor) -> None:
+    """Replaces the tensor by its sum over the processes."""
+    if processes() > 1:
+        dist.all_reduce(tensor)
 
 
 def take_from_first(tensors: Iterable[Tensor]) -> None:

@@ -1,23 +1,72 @@
-"""What every test shares: those marked `gpu` need a CUDA device, and all of them one cache of JAX's compilations."""
+"""What every test shares: workers, caches that outlive the run, a time limit, a CUDA device for those marked `gpu`."""
 
-import atexit
 import os
-import shutil
-import tempfile
+import re
+import subprocess
+import sys
 
-# Set before JAX is imported anywhere, and read by the processes that tests start: each program is compiled once.
-if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache = tempfile.mkdtemp(prefix="lightning_gantk_jax_")
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
-    atexit.register(shutil.rmtree, _cache, ignore_errors=True)
-
+import caches
 import pytest
-import torch
+
+caches.keep()
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch's threads: batches here are small, and cores have their workers
+_MOST_WORKERS = 4  # each holds torch, JAX and what it compiled: some 2 GB
+_SLOW_LIMIT = 1200  # seconds, for a test marked `slow`; pyproject.toml has the limit of the others
+
+
+def pytest_configure(config):
+    """Hides GPUs, here and from processes that tests start, unless those marked `gpu` were asked for: `pytest -m gpu`.
+
+    Both libraries take what they find, and all other tests mean the CPU.
+    """
+    asked_for = config.option.markexpr.replace("not gpu", "")
+    if "gpu" not in asked_for:
+        os.environ.update(CUDA_VISIBLE_DEVICES="", JAX_PLATFORMS="cpu")
+
+
+def pytest_xdist_auto_num_workers(config):
+    """The whole suite has a worker for each core; a part of it starts none, which takes as long as many a file."""
+    whole = config.args_source == config.ArgsSource.TESTPATHS
+    return min(os.cpu_count() or 1, _MOST_WORKERS) if whole else 0
 
 
 def pytest_collection_modifyitems(items):
-    if torch.cuda.is_available():
-        return
+    import torch  # after caches.keep()
+
     for item in items:
-        if "gpu" in item.keywords:
-            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+        if re.search(r" at 0x[0-9a-f]+", item.nodeid):
+            raise pytest.UsageError(f"{item.nodeid}: no address in a name, on which workers must agree; give 'ids'.")
+        # Markers, not `item.keywords`: those have the names of folders too.
+        if item.get_closest_marker("slow") is not None and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(_SLOW_LIMIT))
+        if item.get_closest_marker("gpu") is not None and not torch.cuda.is_available():
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device, and pytest -m gpu"))
+
+
+_HOLD = """
+import sys, time
+from pathlib import Path
+from lightning_gantk.locks import Lock
+lock = Lock(Path(sys.argv[1]))
+assert lock.acquire()
+print("held", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def hold():
+    """Gives a function that has another process take the lock on a file, and gives that process."""
+    started = []
+
+    def take(path):
+        process = subprocess.Popen([sys.executable, "-c", _HOLD, path], stdout=subprocess.PIPE)
+        started.append(process)
+        assert process.stdout.readline() == b"held\n"
+        return process
+
+    yield take
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stdout.close()

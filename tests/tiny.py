@@ -16,6 +16,7 @@ from lightning_gantk import GAN
 from lightning_gantk.discriminators.base import Discriminator
 from lightning_gantk.generators import MLPGenerator
 from lightning_gantk.losses import IPM, AdversarialLoss
+from lightning_gantk.metrics import Quality
 
 
 class TinyDiscriminator(Discriminator):
@@ -58,7 +59,7 @@ class Recording(TinyDiscriminator):
         return super().forward(x)
 
 
-class TinyQuality(nn.Module):
+class TinyQuality(Quality):
     """Squared distances of means, under the names of better metrics."""
 
     def __init__(self) -> None:

@@ -17,6 +17,7 @@ class GaussianMixture(Target):
         means: Centres: a list of numbers for 1-D modes, or a list of points.
         std: Standard deviation of every mode, in each coordinate.
         weights: Probability of each mode, up to a factor; equal where none are given.
+        in_turn: Sample k is of mode k mod K: K samples are one of each, in the place of a random choice.
 
     Raises:
         ConfigError: If the centres do not have one dimension, or a number is out of range.
@@ -27,6 +28,8 @@ class GaussianMixture(Target):
         means: Sequence[float] | Sequence[Sequence[float]],
         std: float = 0.5,
         weights: Sequence[float] | None = None,
+        *,
+        in_turn: bool = False,
     ):
         try:
             modes = torch.as_tensor(means, dtype=torch.float32)
@@ -37,17 +40,36 @@ class GaussianMixture(Target):
         positive("std", std, or_zero=True)
         if weights is not None and (len(weights) != len(modes) or min(weights) < 0 or not sum(weights) > 0):
             raise ConfigError(f"'weights' must hold {len(modes)} numbers of at least 0, got {weights!r}.")
-        self.means, self.std, self.weights = means, std, weights
-        self.modes, self.mode_std = modes.view(len(modes), -1), float(std)
+        if in_turn and weights is not None:
+            raise ConfigError("'in_turn' takes the modes one after the other: set 'weights' to null.")
+        self.means, self.std, self.weights, self.in_turn = means, std, weights, in_turn
+        self._centres = modes.view(len(modes), -1)
+        self.modes, self.mode_std = self._centres, float(std)
 
     @property
     def dim(self) -> int:
-        return self.modes.shape[1]
+        return self._centres.shape[1]
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        odds = torch.ones(len(self.modes)) if self.weights is None else torch.as_tensor(self.weights).float()
-        chosen = torch.multinomial(odds, n, replacement=True, generator=generator)
-        return self.modes[chosen] + self.std * torch.randn(n, self.dim, generator=generator)
+        if self.in_turn:
+            chosen = torch.arange(n) % len(self._centres)
+        else:
+            odds = torch.ones(len(self._centres)) if self.weights is None else torch.as_tensor(self.weights).float()
+            chosen = torch.multinomial(odds, n, replacement=True, generator=generator)
+        return self._centres[chosen] + self.std * torch.randn(n, self.dim, generator=generator)
+
+    def log_density(self, points: Tensor) -> Tensor:
+        """``(N,)`` of points ``(N, d)``, differentiable in them.
+
+        Raises:
+            ConfigError: If the modes are atoms.
+        """
+        if not self.std:
+            raise ConfigError("A mixture of atoms (std=0) has no density.")
+        odds = torch.ones(len(self._centres)) if self.weights is None else torch.as_tensor(self.weights).float()
+        squares = (points[:, None] - self._centres.to(points)).square().sum(2)
+        volume = self.dim / 2 * math.log(2 * math.pi * self.std**2)
+        return torch.logsumexp((odds / odds.sum()).log().to(points) - squares / (2 * self.std**2), 1) - volume
 
 
 class GaussianRing(GaussianMixture):
@@ -58,12 +80,13 @@ class GaussianRing(GaussianMixture):
         radius: Of the circle.
         std: Standard deviation of every mode.
         dim: 1 or 2.
+        in_turn: As of ``GaussianMixture``.
 
     Raises:
         ConfigError: If a number is out of range.
     """
 
-    def __init__(self, modes: int = 8, radius: float = 5.0, std: float = 0.5, dim: int = 2):
+    def __init__(self, modes: int = 8, radius: float = 5.0, std: float = 0.5, dim: int = 2, *, in_turn: bool = False):
         whole("modes", modes)
         positive("radius", radius, or_zero=True)
         if dim not in (1, 2):
@@ -73,7 +96,7 @@ class GaussianRing(GaussianMixture):
         else:
             angles = [2 * math.pi * k / modes for k in range(modes)]
             means = [[radius * math.cos(angle), radius * math.sin(angle)] for angle in angles]
-        super().__init__(means, std)
+        super().__init__(means, std, in_turn=in_turn)
         self.radius = radius
 
 

@@ -1,7 +1,6 @@
 """A picture as a density: dark is dense."""
 
 import hashlib
-import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +8,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from datamodules.decoding import check_pixels
 from datamodules.targets.base import Target, positive
+from lightning_gantk.downloads import fetch
 from lightning_gantk.errors import ConfigError
 
-_TIMEOUT = 30  # seconds that a server may stay silent
+_LARGEST = 50 * 2**20  # bytes of a download
 
 
 class Picture(Target):
@@ -36,7 +37,9 @@ class Picture(Target):
             be had, is no picture, is all white, or has another checksum.
     """
 
-    dim = 2
+    @property
+    def dim(self) -> int:
+        return 2
 
     def __init__(self, path: str, size: float = 5.0, url: str | None = None, sha256: str | None = None):
         positive("size", size)
@@ -51,43 +54,38 @@ class Picture(Target):
         if self.url is None or path.exists():
             return
         try:
-            with urllib.request.urlopen(self.url, timeout=_TIMEOUT) as answer:
-                content = answer.read()
+            fetch(self.url, path, largest=_LARGEST, checksum=None if self.sha256 is None else f"sha256:{self.sha256}")
         except OSError as error:
             raise ConfigError(
                 f"There is no picture {self.path!r} and the download of {self.url} failed ({error}): save the file"
                 " there by hand, or set 'path' to a picture of your own."
             ) from error
-        self._verify(content, self.url)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(path.name + ".part")
-        unfinished.write_bytes(content)
-        unfinished.replace(path)
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        if self._cumulated is None:
-            self._load()
+        cumulated = self._load() if self._cumulated is None else self._cumulated
         height, width = self._shape
         place = torch.rand(n, generator=generator, dtype=torch.float64)
-        pixel = torch.searchsorted(self._cumulated, place, right=True).clamp(max=height * width - 1)
+        pixel = torch.searchsorted(cumulated, place, right=True).clamp(max=height * width - 1)
         row, column = pixel // width, pixel % width
         within = torch.rand(n, 2, generator=generator)
         points = torch.stack([column - width / 2, height / 2 - row], 1) + within * torch.tensor([1.0, -1.0])
         return (points * (2 * self.size / max(height, width))).float()
 
-    def _load(self) -> None:
+    def _load(self) -> Tensor:
         try:
             content = Path(self.path).read_bytes()
             self._verify(content, self.path)
             with Image.open(self.path) as file:
+                check_pixels(file)
                 picture = Image.alpha_composite(Image.new("RGBA", file.size, "white"), file.convert("RGBA"))
-        except OSError as error:  # Pillow's own are among them
+        except (OSError, ValueError, Image.DecompressionBombError) as error:  # Pillow's own are among them
             raise ConfigError(f"The picture {self.path!r} cannot be read: {error}.") from error
         dark = 255.0 - np.asarray(picture.convert("L"), dtype=np.float64)
         if dark.sum() == 0:
             raise ConfigError(f"The picture {self.path!r} is white all over: there is nothing to draw points from.")
         cumulated = np.cumsum(dark.ravel())
         self._cumulated, self._shape = torch.from_numpy(cumulated / cumulated[-1]), dark.shape
+        return self._cumulated
 
     def _verify(self, content: bytes, source: str) -> None:
         found = hashlib.sha256(content).hexdigest()

@@ -21,7 +21,9 @@ class TwoMoons(Target):
         ConfigError: If a number is out of range.
     """
 
-    dim = 2
+    @property
+    def dim(self) -> int:
+        return 2
 
     def __init__(self, radius: float = 2.0, noise: float = 0.1):
         positive("radius", radius)
@@ -47,7 +49,9 @@ class Rings(Target):
         ConfigError: If a number is out of range.
     """
 
-    dim = 2
+    @property
+    def dim(self) -> int:
+        return 2
 
     def __init__(self, radii: Sequence[float] = (1.0, 3.0, 5.0), noise: float = 0.1):
         if not radii:

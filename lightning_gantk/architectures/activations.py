@@ -1,9 +1,8 @@
-"""Activations that exist on both sides: a torch function, and the neural-tangents layer with its dual kernel."""
+"""Activations of the finite networks, by name; what they are at infinite width is said in ``kernels.recursions``."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from types import ModuleType
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,45 +11,74 @@ from torch.nn import functional
 
 from lightning_gantk.errors import ConfigError
 
-_SIGMOID_SCALE = 2.4020563531719796  # makes 0.5 erf(x / scale) + 0.5 closest to the sigmoid on [-5, 5]
+SIGMOID_SCALE = 2.4020563531719796  # makes 0.5 erf(x / scale) + 0.5 closest to the sigmoid on [-5, 5]
 
 
 @dataclass(frozen=True)
 class Definition:
-    """What an activation is on each side.
+    """What an activation is.
 
     Attributes:
-        torch: ``torch(x, **parameters)``, the pointwise function.
-        stax: ``stax(module, **parameters)``, the layer of ``neural_tangents.stax`` for the same function.
+        function: ``function(x, **parameters)``, pointwise.
+        kinked: Whether its derivative jumps, so that kernels have a cusp at equal samples.
         defaults: The parameters and their default values.
     """
 
-    torch: Callable[..., Tensor]
-    stax: Callable[..., Any]
-    defaults: Mapping[str, float] = field(default_factory=dict)
+    function: Callable[..., Tensor]
+    kinked: bool
+    defaults: Mapping[str, float]
+
+
+ACTIVATIONS: dict[str, Definition] = {}
+
+
+def register_activation(name: str, function: Callable[..., Tensor], *, kinked: bool = True, **defaults: float) -> None:
+    """Adds an activation, under which architectures find it. Its kernel is given to ``recursions.register_dual``.
+
+    Args:
+        name: What ``activation=`` says; a name that exists is given a new meaning.
+        function: ``function(x, **parameters)``, pointwise on torch tensors.
+        kinked: Whether its derivative jumps. Taken for kinked, a smooth activation costs time; taken for smooth, a
+            kinked one would have wrong gradients between near samples.
+        **defaults: Its parameters, all numbers.
+    """
+    ACTIVATIONS[name] = Definition(function, kinked, defaults)
+
+
+# Functions with names, and no lambdas: networks can then be pickled.
+def _erf(x: Tensor, a: float, b: float, c: float) -> Tensor:
+    return a * torch.erf(b * x) + c
+
+
+def _sin(x: Tensor, a: float, b: float, c: float) -> Tensor:
+    return a * torch.sin(b * x + c)
+
+
+def _sigmoid_like(x: Tensor) -> Tensor:
+    return 0.5 * torch.erf(x / SIGMOID_SCALE) + 0.5
 
 
 def _rbf(x: Tensor, gamma: float) -> Tensor:
     return math.sqrt(2) * torch.sin(math.sqrt(2 * gamma) * x + math.pi / 4)
 
 
-_AFFINE = {"a": 1.0, "b": 1.0, "c": 0.0}
+def _identity(x: Tensor) -> Tensor:
+    return x
 
-ACTIVATIONS: dict[str, Definition] = {
-    "relu": Definition(torch.relu, lambda stax: stax.Relu()),
-    "leaky_relu": Definition(
-        lambda x, alpha: functional.leaky_relu(x, alpha), lambda stax, alpha: stax.LeakyRelu(alpha), {"alpha": 0.2}
-    ),
-    "gelu": Definition(functional.gelu, lambda stax: stax.Gelu(approximate=False)),
-    "erf": Definition(lambda x, a, b, c: a * torch.erf(b * x) + c, lambda stax, a, b, c: stax.Erf(a, b, c), _AFFINE),
-    "sin": Definition(lambda x, a, b, c: a * torch.sin(b * x + c), lambda stax, a, b, c: stax.Sin(a, b, c), _AFFINE),
-    "abs": Definition(torch.abs, lambda stax: stax.Abs()),
-    "sigmoid_like": Definition(
-        lambda x: 0.5 * torch.erf(x / _SIGMOID_SCALE) + 0.5, lambda stax: stax.Erf(0.5, 1 / _SIGMOID_SCALE, 0.5)
-    ),
-    "rbf": Definition(_rbf, lambda stax, gamma: stax.Rbf(gamma), {"gamma": 1.0}),
-    "identity": Definition(lambda x: x, lambda stax: stax.Identity()),
-}
+
+def _leaky_relu(x: Tensor, alpha: float) -> Tensor:
+    return functional.leaky_relu(x, alpha)
+
+
+register_activation("relu", torch.relu)
+register_activation("leaky_relu", _leaky_relu, alpha=0.2)
+register_activation("gelu", functional.gelu, kinked=False)
+register_activation("erf", _erf, kinked=False, a=1.0, b=1.0, c=0.0)
+register_activation("sin", _sin, kinked=False, a=1.0, b=1.0, c=0.0)
+register_activation("abs", torch.abs)
+register_activation("sigmoid_like", _sigmoid_like, kinked=False)
+register_activation("rbf", _rbf, kinked=False, gamma=1.0)
+register_activation("identity", _identity, kinked=False)
 
 
 @dataclass(frozen=True)
@@ -87,9 +115,10 @@ class Activation:
         """The torch side."""
         return _Pointwise(self)
 
-    def stax(self, stax: ModuleType) -> Any:
-        """The infinite-width side, ``(init_fn, apply_fn, kernel_fn)``."""
-        return ACTIVATIONS[self.name].stax(stax, **dict(self.parameters))
+    @property
+    def kinked(self) -> bool:
+        """Whether its derivative jumps."""
+        return ACTIVATIONS[self.name].kinked
 
     def __str__(self) -> str:
         values = ", ".join(f"{k}={v:g}" for k, v in self.parameters)
@@ -100,7 +129,7 @@ class _Pointwise(nn.Module):
     def __init__(self, activation: Activation):
         super().__init__()
         self.activation = activation
-        self.function = ACTIVATIONS[activation.name].torch
+        self.function = ACTIVATIONS[activation.name].function
 
     def forward(self, x: Tensor) -> Tensor:
         return self.function(x, **dict(self.activation.parameters))

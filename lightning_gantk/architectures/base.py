@@ -4,10 +4,11 @@ import copy
 import inspect
 import math
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from torch import Tensor, nn
 
+from lightning_gantk.architectures import limit
 from lightning_gantk.architectures.activations import Activation
 from lightning_gantk.architectures.layers import Layer, LayerNorm, Pointwise, Serial, Shape, Sum
 from lightning_gantk.errors import ConfigError
@@ -16,12 +17,28 @@ if TYPE_CHECKING:
     from lightning_gantk.kernels.base import Kernel
 
 
+class Network(Protocol):
+    """Any torch module that maps samples ``(N, ...)`` to scores ``(N,)`` or ``(N, 1)``.
+
+    A protocol, so that the command line takes every such module by its class path, and its help does not list the
+    hundreds of modules that torch comes with. It compares types by name: hence none here.
+    """
+
+    def forward(self, x: Any, /) -> Any:
+        """The scores."""
+
+
 class Architecture(ABC):
     """A network described once.
 
     A subclass keeps its constructor's arguments under their own names and lists its layers in ``layers``; everything
     else is made from that list. The last layer has one output and no bias, so that the kernel is that of a scalar.
+
+    Attributes:
+        usual_width: Units (channels) of the hidden layers of a finite network for which nobody names a width.
     """
+
+    usual_width: int = 512
 
     @abstractmethod
     def layers(self) -> tuple[Layer, ...]:
@@ -69,11 +86,7 @@ class Architecture(ABC):
         Raises:
             ConfigError: If JAX or neural-tangents cannot be used, or ``kind`` is unknown.
         """
-        from lightning_gantk.kernels.architecture import (
-            ArchitectureKernel,
-        )  # JAX is imported only where it is asked for
-
-        return ArchitectureKernel(self, kind)
+        return limit.kernel_of(self, kind)
 
     def __repr__(self) -> str:
         names = inspect.signature(type(self)).parameters

@@ -1,56 +1,45 @@
 """The convolutional discriminator of DCGAN."""
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
-from lightning_gantk.architectures.activations import parse_activations
-from lightning_gantk.architectures.base import Architecture, after_activation, check_count, check_deviation
+from lightning_gantk.architectures.base import after_activation, check_count
 from lightning_gantk.architectures.layers import Conv, Dense, Flatten, GlobalAveragePool, Layer, Shape
-from lightning_gantk.architectures.standard import Parameterization, check_parameterization, parameterized
+from lightning_gantk.architectures.options import ActivationLike, WithOptions
+from lightning_gantk.architectures.standard import parameterized
 from lightning_gantk.errors import ConfigError
 
 
-class DCGAN(Architecture):
+class DCGAN(WithOptions):
     """Conv 3x3 without bias, ``blocks`` times (activation, Conv 4x4 of stride 2 with bias), then activation, Flatten
     and a Dense with one output and no bias; every convolution has 'SAME' padding.
 
     Args:
         blocks: Number of stride-2 convolutions, at least 1.
-        activation: A name, a mapping with ``name`` and parameters, or a list of these: the sum of parallel branches.
-        W_std: Standard deviation of the weights, before the division by sqrt(fan_in).
-        b_std: Standard deviation of the biases; None for a network without biases.
-        layer_norm: A LayerNorm over the channels of each pixel before each activation but the first.
         top: "flatten", or "global_average" for a mean over the pixels, whose kernel costs some 50 times more.
-        parameterization: "ntk", where a learning rate means the same at every width, or "standard", where weights are
-            drawn with standard deviation W_std / sqrt(fan_in) and nothing is scaled; see ``architectures.standard``.
-        base_width: Of the standard parameterization: the width at which the network is the plain one. The kernel needs
-            it; a finite network without it is the plain one at every width.
+        *args, **options: Those of ``WithOptions``, in its order; ``top`` stands among them.
 
     Raises:
         ConfigError: If an argument is not one of those allowed.
     """
 
+    usual_width = 32
+
     def __init__(
         self,
         blocks: int = 3,
-        activation: str | Mapping[str, Any] | list[str | Mapping[str, Any]] = "relu",
+        activation: ActivationLike = "relu",
         W_std: float = 1.0,
         b_std: float | None = 1.0,
         layer_norm: bool = False,
         top: Literal["flatten", "global_average"] = "flatten",
-        parameterization: Parameterization = "ntk",
-        base_width: int | None = None,
+        *args: Any,
+        **options: Any,
     ):
         check_count("blocks", blocks, 1)
-        check_deviation("W_std", W_std, positive=True)
-        check_deviation("b_std", b_std, positive=False)
-        check_parameterization(parameterization, base_width)
+        super().__init__(activation, W_std, b_std, layer_norm, *args, **options)
         if top not in ("flatten", "global_average"):
             raise ConfigError(f"'top' must be 'flatten' or 'global_average', got {top!r}.")
-        self.blocks, self.activation, self.layer_norm, self.top = blocks, activation, layer_norm, top
-        self.W_std, self.b_std = W_std, b_std
-        self.parameterization, self.base_width = parameterization, base_width
-        self._activations = parse_activations(activation)
+        self.blocks, self.top = blocks, top
 
     def layers(self) -> tuple[Layer, ...]:
         layers: tuple[Layer, ...] = (Conv(3, 1, self.W_std, None),)
@@ -67,4 +56,10 @@ class DCGAN(Architecture):
             raise ConfigError(
                 f"DCGAN takes images (channels, height, width), got samples of shape {tuple(in_shape)}; "
                 "use MLP or ResNet for vectors."
+            )
+        if 2 ** (self.blocks - 1) >= max(in_shape[1:]):
+            most = (max(in_shape[1:]) - 1).bit_length()
+            raise ConfigError(
+                f"blocks={self.blocks} halve an image of {in_shape[1]}x{in_shape[2]} below a single pixel, where "
+                f"nothing is left to tell apart: at most {most} do."
             )

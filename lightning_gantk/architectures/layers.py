@@ -1,15 +1,15 @@
-"""Layers described once and built twice: as torch modules in the NTK parameterization, and as neural-tangents layers.
+"""Layers of an architecture: what they are, and their torch modules in the NTK parameterization.
 
 In the NTK parameterization (Jacot et al., 2018) every weight and bias is drawn from N(0, 1), and the layer multiplies
 by ``W_std / sqrt(fan_in)`` and ``b_std``. The network's NTK then has a limit as the width grows, and a learning rate
-keeps its meaning at every width.
+keeps its meaning at every width. What a layer is there, at infinite width, is said in ``kernels.recursions``.
 """
 
+import functools
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
-from types import ModuleType
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,19 +21,43 @@ Shape = tuple[int, ...]
 
 
 class Layer(ABC):
-    """A layer of both networks."""
+    """A layer. One of your own builds its module; what its kernel is, ``kernels.recursions`` is told.
+
+    Attributes:
+        cusp: Whether its kernel may have a cusp at equal samples, as ReLU's has. Who does not say has one: near samples
+            are then worked out from exact differences, which a smooth kernel can do without.
+        children: The layers that it is made of.
+    """
+
+    @property
+    def cusp(self) -> bool:
+        return True
+
+    @property
+    def children(self) -> "tuple[Layer, ...]":
+        return ()
 
     @abstractmethod
     def build(self, in_shape: Shape, width: int) -> tuple[nn.Module, Shape]:
         """The torch module for samples of ``in_shape``, and the shape that it gives."""
 
-    @abstractmethod
-    def stax(self, stax: ModuleType) -> Any:
-        """The same layer at infinite width: ``(init_fn, apply_fn, kernel_fn)`` of ``neural_tangents.stax``."""
+    def walk(self) -> "Iterator[Layer]":
+        """The layer and all that it is made of."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+
+class SmoothLayer(Layer):
+    """A layer that brings no cusp."""
+
+    @property
+    def cusp(self) -> bool:
+        return False
 
 
 @dataclass(frozen=True)
-class Dense(Layer):
+class Dense(SmoothLayer):
     """Fully connected; ``features=None`` stands for the width of the network, ``b_std=None`` for no bias."""
 
     W_std: float
@@ -44,12 +68,9 @@ class Dense(Layer):
         features = self.features or width
         return NTKDense(in_shape[-1], features, self.W_std, self.b_std), (*in_shape[:-1], features)
 
-    def stax(self, stax: ModuleType) -> Any:
-        return stax.Dense(self.features or 1, self.W_std, self.b_std)
-
 
 @dataclass(frozen=True)
-class Conv(Layer):
+class Conv(SmoothLayer):
     """2-D convolution with zero 'SAME' padding, as XLA defines it; ``b_std=None`` for no bias."""
 
     kernel_size: int
@@ -59,12 +80,9 @@ class Conv(Layer):
 
     def build(self, in_shape: Shape, width: int) -> tuple[nn.Module, Shape]:
         channels, *size = in_shape
-        module = NTKConv(channels, width, self.kernel_size, self.stride, tuple(size), self.W_std, self.b_std)
+        height, breadth = size
+        module = NTKConv(channels, width, self.kernel_size, self.stride, (height, breadth), self.W_std, self.b_std)
         return module, (width, *(math.ceil(s / self.stride) for s in size))
-
-    def stax(self, stax: ModuleType) -> Any:
-        square = (self.kernel_size, self.kernel_size)
-        return stax.Conv(1, square, (self.stride, self.stride), "SAME", self.W_std, self.b_std)
 
 
 @dataclass(frozen=True)
@@ -73,44 +91,36 @@ class Pointwise(Layer):
 
     activation: Activation
 
+    @property
+    def cusp(self) -> bool:
+        return self.activation.kinked
+
     def build(self, in_shape: Shape, width: int) -> tuple[nn.Module, Shape]:
         return self.activation.module(), in_shape
 
-    def stax(self, stax: ModuleType) -> Any:
-        return self.activation.stax(stax)
-
 
 @dataclass(frozen=True)
-class LayerNorm(Layer):
+class LayerNorm(SmoothLayer):
     """Normalisation over the features (of each pixel, for images), without trainable scale and shift."""
 
     def build(self, in_shape: Shape, width: int) -> tuple[nn.Module, Shape]:
         return ChannelNorm(), in_shape
 
-    def stax(self, stax: ModuleType) -> Any:
-        return stax.LayerNorm()
-
 
 @dataclass(frozen=True)
-class Flatten(Layer):
+class Flatten(SmoothLayer):
     """All pixels and channels in one vector."""
 
     def build(self, in_shape: Shape, width: int) -> tuple[nn.Module, Shape]:
         return nn.Flatten(), (math.prod(in_shape),)
 
-    def stax(self, stax: ModuleType) -> Any:
-        return stax.Flatten()
-
 
 @dataclass(frozen=True)
-class GlobalAveragePool(Layer):
+class GlobalAveragePool(SmoothLayer):
     """The mean over all pixels."""
 
     def build(self, in_shape: Shape, width: int) -> tuple[nn.Module, Shape]:
         return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), (in_shape[0],)
-
-    def stax(self, stax: ModuleType) -> Any:
-        return stax.GlobalAvgPool()
 
 
 @dataclass(frozen=True)
@@ -119,15 +129,20 @@ class Serial(Layer):
 
     layers: tuple[Layer, ...]
 
+    @property
+    def children(self) -> tuple[Layer, ...]:
+        return self.layers
+
+    @property
+    def cusp(self) -> bool:
+        return any(layer.cusp for layer in self.layers)
+
     def build(self, in_shape: Shape, width: int) -> tuple[nn.Module, Shape]:
         modules = []
         for layer in self.layers:
             module, in_shape = layer.build(in_shape, width)
             modules.append(module)
         return nn.Sequential(*modules), in_shape
-
-    def stax(self, stax: ModuleType) -> Any:
-        return stax.serial(*(layer.stax(stax) for layer in self.layers))
 
 
 @dataclass(frozen=True)
@@ -136,13 +151,17 @@ class Sum(Layer):
 
     branches: tuple[Layer, ...]
 
+    @property
+    def children(self) -> tuple[Layer, ...]:
+        return self.branches
+
+    @property
+    def cusp(self) -> bool:
+        return any(layer.cusp for layer in self.branches)
+
     def build(self, in_shape: Shape, width: int) -> tuple[nn.Module, Shape]:
         built = [branch.build(in_shape, width) for branch in self.branches]
         return SumOf([module for module, _ in built]), built[0][1]
-
-    def stax(self, stax: ModuleType) -> Any:
-        branches = [branch.stax(stax) for branch in self.branches]
-        return stax.serial(stax.FanOut(len(branches)), stax.parallel(*branches), stax.FanInSum())
 
 
 class NTKDense(nn.Module):
@@ -155,7 +174,7 @@ class NTKDense(nn.Module):
         self.bias = None if b_std is None else nn.Parameter(torch.randn(out_features))
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.bias is None:
+        if self.bias is None or self.b_std is None:
             return functional.linear(x, self.weight) * self.scale
         return torch.addmm(self.bias, x, self.weight.t(), beta=self.b_std, alpha=self.scale)
 
@@ -187,7 +206,8 @@ class NTKConv(nn.Module):
         self.bias = None if b_std is None else nn.Parameter(torch.randn(out_channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        weight, bias = self.weight * self.scale, None if self.bias is None else self.bias * self.b_std
+        weight = self.weight * self.scale
+        bias = None if self.bias is None or self.b_std is None else self.bias * self.b_std
         if self.symmetric:
             return functional.conv2d(x, weight, bias, self.stride, self.padding)
         return functional.conv2d(functional.pad(x, self.padding), weight, bias, self.stride)
@@ -209,4 +229,4 @@ class SumOf(nn.ModuleList):
     """The sum of what its modules give."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return sum(module(x) for module in self)
+        return functools.reduce(torch.add, [module(x) for module in self])

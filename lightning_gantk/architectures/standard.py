@@ -14,8 +14,7 @@ its NTK is near that of width N and tends to the kernel as n grows: a learning r
 
 import math
 from dataclasses import dataclass
-from types import ModuleType
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import nn
@@ -40,25 +39,20 @@ class Standard(Layer):
     base_width: int | None
     first: bool
 
+    @property
+    def children(self) -> tuple[Layer, ...]:
+        return (self.layer,)
+
+    @property
+    def cusp(self) -> bool:
+        return self.layer.cusp
+
     def build(self, in_shape: Shape, width: int) -> tuple[nn.Module, Shape]:
         module, shape = self.layer.build(in_shape, width)
         growth = 1.0 if self.first or self.base_width is None else width / self.base_width
-        _standardise(module, growth)
+        if isinstance(module, NTKDense | NTKConv):
+            _standardise(module, growth)
         return module, shape
-
-    def stax(self, stax: ModuleType) -> Any:
-        if self.base_width is None:
-            raise ConfigError(
-                "The kernel of the standard parameterization grows with the width and has no limit: set 'base_width' "
-                "to the width of the finite network that it stands for."
-            )
-        layer = self.layer
-        if isinstance(layer, Dense):
-            features = layer.features or self.base_width
-            return stax.Dense(features, layer.W_std, layer.b_std, parameterization="standard")
-        window, strides = (layer.kernel_size,) * 2, (layer.stride,) * 2
-        options = {"W_std": layer.W_std, "b_std": layer.b_std, "parameterization": "standard"}
-        return stax.Conv(self.base_width, window, strides, "SAME", **options)
 
 
 def parameterized(
@@ -73,7 +67,7 @@ def parameterized(
     """
     if parameterization == "ntk":
         return layers
-    return _converted(Serial(layers), base_width, first=True)[0].layers
+    return _all_converted(layers, base_width, first=True)[0]
 
 
 def check_parameterization(parameterization: str, base_width: int | None) -> None:
@@ -93,15 +87,21 @@ def _converted(layer: Layer, base_width: int | None, *, first: bool) -> tuple[La
     if isinstance(layer, Dense | Conv):
         return Standard(layer, base_width, first), False
     if isinstance(layer, Serial):
-        layers = []
-        for inner in layer.layers:
-            inner, first = _converted(inner, base_width, first=first)
-            layers.append(inner)
-        return Serial(tuple(layers)), first
+        layers, first = _all_converted(layer.layers, base_width, first=first)
+        return Serial(layers), first
     if isinstance(layer, Sum):
         branches = [_converted(branch, base_width, first=first) for branch in layer.branches]
         return Sum(tuple(branch for branch, _ in branches)), all(still for _, still in branches)
     return layer, first
+
+
+def _all_converted(layers: tuple[Layer, ...], base_width: int | None, *, first: bool) -> tuple[tuple[Layer, ...], bool]:
+    """The same of layers one after the other."""
+    converted = []
+    for layer in layers:
+        inner, first = _converted(layer, base_width, first=first)
+        converted.append(inner)
+    return tuple(converted), first
 
 
 @torch.no_grad()
@@ -109,6 +109,6 @@ def _standardise(module: NTKDense | NTKConv, growth: float) -> None:
     """Moves the scales of a layer into its parameters, but for 1 / sqrt(growth)."""
     module.weight.mul_(module.scale * math.sqrt(growth))
     module.scale = 1 / math.sqrt(growth)
-    if module.bias is not None:
+    if module.bias is not None and module.b_std is not None:
         module.bias.mul_(module.b_std)
         module.b_std = 1.0

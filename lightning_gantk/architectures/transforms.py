@@ -1,6 +1,6 @@
 """A function of the samples before the first layer, in both regimes."""
 
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -8,9 +8,6 @@ from torch import Tensor, nn
 from lightning_gantk.architectures.base import Architecture
 from lightning_gantk.architectures.layers import Layer, Shape
 from lightning_gantk.errors import ConfigError
-
-if TYPE_CHECKING:
-    from lightning_gantk.kernels.base import Kernel
 
 Transform = Literal["identity", "tanh", "atanh"]
 LIMIT = 1 - 1e-6  # atanh of larger numbers is that of this one, 7.25, with derivative 0
@@ -38,7 +35,9 @@ class Transformed(Architecture):
 
     def __init__(self, architecture: Architecture, transform: Transform = "tanh"):
         check_transform(transform)
-        self.architecture, self.transform = architecture, transform
+        self.architecture = architecture
+        self.transform: Transform = transform
+        self.usual_width = architecture.usual_width
 
     def layers(self) -> tuple[Layer, ...]:
         """The layers after the transform."""
@@ -50,11 +49,6 @@ class Transformed(Architecture):
     def network(self, width: int, in_shape: Shape, *, antisymmetric: bool = False) -> nn.Module:
         inner = self.architecture.network(width, in_shape, antisymmetric=antisymmetric)
         return nn.Sequential(_Pointwise(self.transform), inner)
-
-    def kernel(self, kind: Literal["ntk", "nngp"] = "ntk") -> "Kernel":
-        from lightning_gantk.kernels.transformed import TransformedKernel
-
-        return TransformedKernel(self.architecture.kernel(kind), self.transform)
 
 
 class _Pointwise(nn.Module):

@@ -6,14 +6,16 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
-from lightning_gantk.callbacks.folders import checkpoint_folder
 from lightning_gantk.errors import ConfigError
+from lightning_gantk.training.folders import checkpoint_folder
+from lightning_gantk.training.trainer import is_only_a_try
 
 
 class LastCheckpoint(Checkpoint):
-    """Keeps ``checkpoints/last.ckpt`` up to date: at an interval and at the end of training.
+    """Keeps ``checkpoints/last.ckpt`` up to date: after the first step, at an interval and at the end of training.
 
-    The file is replaced as a whole, so that a run killed amid writing leaves the one before.
+    The first shows at once whether there is a place to write to. The file is replaced as a whole, so that a run killed
+    amid writing leaves the one before.
 
     Args:
         every_n_steps: Generator steps from one to the next.
@@ -31,9 +33,12 @@ class LastCheckpoint(Checkpoint):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         self._begun = trainer.global_step
 
-    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         # Not while gradients are being accumulated: a checkpoint does not hold them.
-        if trainer.global_step > self._begun and trainer.global_step % self.every_n_steps == 0:
+        step = trainer.global_step
+        if step > self._begun and (step == 1 or step % self.every_n_steps == 0):
             self.save(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -45,7 +50,7 @@ class LastCheckpoint(Checkpoint):
 
     def save(self, trainer: Trainer) -> None:
         """Writes the checkpoint now."""
-        if trainer.fast_dev_run:
+        if is_only_a_try(trainer):
             return
         trainer.save_checkpoint(self.path(trainer))
         self._saved = trainer.global_step

@@ -1,10 +1,15 @@
 """How different samples are from each other."""
 
+from typing import TYPE_CHECKING
+
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Trainer
 from torch import Tensor
 
 from lightning_gantk.callbacks.monitor import Monitor, fixed_samples, held_out_samples, positive
+
+if TYPE_CHECKING:
+    from lightning_gantk.gan import GAN
 
 
 class SampleDiversity(Monitor):
@@ -35,7 +40,7 @@ class SampleDiversity(Monitor):
         self._held_out: dict[str, float] = {}
         self._length = 0.0  # h
 
-    def measure(self, trainer: Trainer, gan: LightningModule, real: Tensor) -> dict[str, float]:
+    def measure(self, trainer: Trainer, gan: "GAN", real: Tensor) -> dict[str, float]:
         if not self._held_out:
             distances = _distances(held_out_samples(trainer, self.num_samples).to(real.device))
             self._length = float(_off_diagonal(distances).median()) / 2

@@ -5,6 +5,8 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from lightning_gantk.training.trainer import data_of
+
 
 class LogHyperparameters(Callback):
     """Fills TensorBoard's HPARAMS tab with the run's configuration and results, from the first validation on.
@@ -33,8 +35,9 @@ class LogHyperparameters(Callback):
             return
         self._logged = True
         results = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(start)}
-        data = {"data": {"class_path": type(trainer.datamodule).__name__, "init_args": trainer.datamodule.hparams}}
-        parameters = flat({**self.others, **pl_module.hparams, **(data if trainer.datamodule else {})})
+        data = data_of(trainer)
+        of_data = {"data": {"class_path": type(data).__name__, "init_args": data.hparams}} if data else {}
+        parameters = flat({**self.others, **pl_module.hparams, **of_data})
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.log_hyperparams(parameters, results, trainer.global_step)

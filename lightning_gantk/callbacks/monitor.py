@@ -2,16 +2,21 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, Trainer
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader, Subset
 
 from datamodules.loader import collate, permutation
+from datamodules.samples import Samples, as_dataset, parted
 from lightning_gantk.errors import ConfigError
-from lightning_gantk.random_states import isolated
+from lightning_gantk.training.random_states import isolated
+from lightning_gantk.training.trainer import data_of, is_only_a_try
+
+if TYPE_CHECKING:
+    from lightning_gantk.gan import GAN
 
 _SEED = 7_411  # of latents and choices: the same at each measurement of each run
 _BATCH = 500
@@ -40,31 +45,30 @@ class Monitor(Callback, ABC):
         self._measured = 0
 
     @abstractmethod
-    def measure(self, trainer: Trainer, gan: LightningModule, real: Tensor) -> dict[str, float]:
+    def measure(self, trainer: Trainer, gan: "GAN", real: Tensor) -> dict[str, float]:
         """The values by name, as loggers are to see them.
 
         Args:
             trainer: The trainer.
             gan: The module in training.
-            real: The batch of this step, ``(N, ...)``.
+            real: The samples of this step's batch, ``(N, ...)``.
         """
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Tensor, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         step = trainer.global_step
         if step == self._measured or not (step == 1 or step % self.every_n_steps == 0):
             return
         self._measured = step  # while gradients are being accumulated the step stays the same
-        if not trainer.is_global_zero or trainer.fast_dev_run:
+        if not trainer.is_global_zero or is_only_a_try(trainer):
             return
-        with isolated(_SEED), torch.no_grad(), torch.autocast(batch.device.type, enabled=False):
-            self.latest = self.measure(trainer, pl_module, batch)
+        real, _ = parted(batch)
+        with isolated(_SEED), torch.no_grad(), torch.autocast(real.device.type, enabled=False):
+            self.latest = self.measure(trainer, pl_module, real)
         for logger in trainer.loggers:
             logger.log_metrics(self.latest, step)
 
 
-def fixed_samples(gan: LightningModule, count: int) -> Tensor:
+def fixed_samples(gan: "GAN", count: int) -> Tensor:
     """Samples ``(count, ...)`` from latents that are always the same, in float32."""
     latent = gan.generator.latent(count, generator=torch.Generator().manual_seed(_SEED))
     return torch.cat([gan.sample(part) for part in latent.split(_BATCH)]).float()
@@ -72,9 +76,14 @@ def fixed_samples(gan: LightningModule, count: int) -> Tensor:
 
 def training_samples(trainer: Trainer, count: int | None) -> Iterator[Tensor]:
     """Batches of ``count`` training samples that are always the same, or of all."""
-    dataset = _data(trainer).train_dataset
-    chosen = permutation(len(dataset), _SEED)[:count]
-    return iter(_loader(Subset(dataset, chosen)))
+    return training_batches(_data(trainer), count)
+
+
+def training_batches(data: Any, count: int | None) -> Iterator[Tensor]:
+    """The same from a data module that is set up."""
+    samples = data.train_dataset
+    chosen = permutation(len(samples), _SEED)[:count]
+    return iter(_loader(Subset(as_dataset(samples), chosen)))
 
 
 def held_out_samples(trainer: Trainer, count: int) -> Tensor:
@@ -97,12 +106,12 @@ def positive(name: str, **numbers: int | None) -> None:
             raise ConfigError(f"'{option}' of {name} must be at least 1, got {value}.")
 
 
-def _loader(dataset: Dataset[Tensor]) -> DataLoader[Tensor]:
-    return DataLoader(dataset, batch_size=_BATCH, collate_fn=collate, generator=torch.Generator())
+def _loader(samples: Samples) -> DataLoader[Tensor]:
+    return DataLoader(as_dataset(samples), batch_size=_BATCH, collate_fn=collate, generator=torch.Generator())
 
 
 def _data(trainer: Trainer) -> Any:
-    data = trainer.datamodule
+    data = data_of(trainer)
     if not hasattr(data, "train_dataset") or not hasattr(data, "val_dataset"):
         raise ConfigError(
             "A monitor of samples compares them with real ones and needs a data module with 'train_dataset' and "

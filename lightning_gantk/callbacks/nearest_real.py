@@ -1,15 +1,19 @@
 """Whether samples are copies of training samples."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch import Trainer
 from torch import Tensor
 from torchvision.utils import make_grid
 
 from lightning_gantk.callbacks.monitor import Monitor, fixed_samples, held_out_samples, positive, training_samples
 from lightning_gantk.callbacks.samples import enlarged
+from lightning_gantk.callbacks.show import show
+
+if TYPE_CHECKING:
+    from lightning_gantk.gan import GAN
 
 _SHOWN = 8
 
@@ -23,8 +27,8 @@ class NearestReal(Monitor):
       sample;
     - ``memorisation/ratio``: the first by the second. Near 1 samples are as new as held-out ones; near 0 they are
       copies. Blurred images can lie below 1 without being copies: look at the pairs;
-    - in TensorBoard, of images, ``memorisation/pairs``: the samples that lie nearest to a training sample, and below
-      them that training sample.
+    - of images, in loggers that take pictures, ``memorisation/pairs``: the samples that lie nearest to a training
+      sample, and below them that training sample.
 
     Args:
         every_n_steps: Generator steps from one measurement to the next.
@@ -41,7 +45,7 @@ class NearestReal(Monitor):
         self.num_samples, self.num_train = num_samples, num_train
         self._held_out: float | None = None
 
-    def measure(self, trainer: Trainer, gan: LightningModule, real: Tensor) -> dict[str, float]:
+    def measure(self, trainer: Trainer, gan: "GAN", real: Tensor) -> dict[str, float]:
         if self._held_out is None:
             held_out = held_out_samples(trainer, self.num_samples).to(real.device)
             distances, _ = nearest(held_out, training_samples(trainer, self.num_train))
@@ -60,9 +64,7 @@ class NearestReal(Monitor):
         first = distances.argsort()[:_SHOWN]
         pairs = torch.cat([fake[first], neighbours[first]]).cpu()
         grid = enlarged(make_grid(pairs, nrow=len(first), normalize=True, value_range=(-1, 1), pad_value=1.0))
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_image("memorisation/pairs", grid, trainer.global_step)
+        show(trainer, "memorisation/pairs", grid, trainer.global_step)
 
 
 def nearest(samples: Tensor, others: Iterable[Tensor]) -> tuple[Tensor, Tensor]:

@@ -9,9 +9,11 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torchvision.utils import save_image
 
-from lightning_gantk.callbacks.folders import run_folder
+from lightning_gantk import checkpoint_files
 from lightning_gantk.callbacks.samples import enlarged, image_grid
 from lightning_gantk.errors import ConfigError
+from lightning_gantk.files import replaced
+from lightning_gantk.training.folders import run_folder, shown
 
 _MOST_SHOWN = 100
 
@@ -24,8 +26,8 @@ class SavePredictions(Callback):
     Args:
         num_samples: How many samples the command line draws.
         seed: Of their latents.
-        folder: Where to write; where none is given, ``predictions/<checkpoint>`` in the folder of the checkpoint's run,
-            or ``predictions`` in this run's.
+        folder: Where to write; where none is given, ``predictions/<checkpoint>-<step>`` in the folder of the
+            checkpoint's run, or ``predictions`` in this run's.
 
     Raises:
         ConfigError: If ``num_samples`` is not positive.
@@ -41,7 +43,13 @@ class SavePredictions(Callback):
         self._batches = []
 
     def on_predict_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Tensor, batch: Tensor, *args: Any
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         self._batches.append((outputs.float().cpu(), batch.float().cpu()))
 
@@ -50,20 +58,24 @@ class SavePredictions(Callback):
             return  # every process has sampled them all
         samples, latents = (torch.cat(parts) for parts in zip(*self._batches, strict=True))
         folder = self._folder(trainer)
-        folder.mkdir(parents=True, exist_ok=True)
         images = samples.ndim == 4
+        written = [folder / "samples.npz"]
         if images and samples.shape[1] in (1, 3):
-            save_image(enlarged(image_grid(samples[:_MOST_SHOWN])), folder / "samples.png")
+            written.append(folder / "samples.png")
+            with replaced(folder / "samples.png") as file:
+                save_image(enlarged(image_grid(samples[:_MOST_SHOWN])), file, format="png")
         array = as_bytes(samples) if images else samples.numpy()
-        np.savez_compressed(folder / "samples.npz", samples=array, latents=latents.numpy())
-        print(f"{len(samples)} samples are in {folder / 'samples.npz'}.")
+        with replaced(folder / "samples.npz") as file:
+            np.savez_compressed(file, samples=array, latents=latents.numpy())
+        print(f"{len(samples)} samples are in {' and '.join(map(shown, written))}.")
 
     def _folder(self, trainer: Trainer) -> Path:
         if self.folder is not None:
             return Path(self.folder)
         checkpoint = Path(trainer.ckpt_path) if trainer.ckpt_path else None
         if checkpoint is not None and checkpoint.parent.name == "checkpoints":
-            return checkpoint.parent.parent / "predictions" / checkpoint.stem
+            step = "" if "step" in checkpoint.stem else f"-step{checkpoint_files.read(checkpoint)['global_step']:06d}"
+            return checkpoint.parent.parent / "predictions" / f"{checkpoint.stem}{step}"
         return run_folder(trainer) / "predictions"
 
 

@@ -1,16 +1,23 @@
 """Pictures of samples while training goes on."""
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch import Callback, Trainer
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torchvision.utils import make_grid, save_image
 
-from lightning_gantk.callbacks.folders import run_folder
+from lightning_gantk.callbacks.show import show
 from lightning_gantk.errors import ConfigError
+from lightning_gantk.files import replaced
+from lightning_gantk.training.folders import run_folder
+from lightning_gantk.training.trainer import is_only_a_try
+
+if TYPE_CHECKING:
+    from lightning_gantk.gan import GAN
 
 _SEED = 1_602
 _PIXELS = 640  # least width of a grid, so that small images can be looked at
@@ -19,8 +26,9 @@ _PIXELS = 640  # least width of a grid, so that small images can be looked at
 class SampleGrid(Callback):
     """Draws a grid of samples from latents that stay the same: before the first step, at an interval, and at the end.
 
-    Each grid goes to TensorBoard as ``samples`` and to ``samples/step_XXXXXX.png`` in the run's folder, small images
-    enlarged. For samples that are no images of 1 or 3 channels it does nothing.
+    Each grid goes to every logger that takes pictures (see ``show``) as ``samples``, and to ``samples/step_XXXXXX.png``
+    in the run's folder, small images enlarged, with the step and the FID measured last below it. A generator with
+    classes gets a row for each, from the same noise. For samples that are no images of 1 or 3 channels it does nothing.
 
     Args:
         every_n_steps: Generator steps from one grid to the next.
@@ -41,39 +49,80 @@ class SampleGrid(Callback):
         self.latest: str | None = None
         self._drawn = -1
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.global_step == 0:
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        if trainer.global_step in (0, self._drawn):  # TensorBoard has forgotten the grid of a run that is resumed here
+            self._drawn = -1
             self._draw(trainer, pl_module)
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+    def state_dict(self) -> dict[str, Any]:
+        return {"drawn": self._drawn}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._drawn = state_dict["drawn"]
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if trainer.global_step % self.every_n_steps == 0:
             self._draw(trainer, pl_module)
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         self._draw(trainer, pl_module)
 
-    def _draw(self, trainer: Trainer, gan: LightningModule) -> None:
+    def _draw(self, trainer: Trainer, gan: "GAN") -> None:
         step, shape = trainer.global_step, gan.generator.out_shape
-        if step == self._drawn or len(shape) != 3 or shape[0] not in (1, 3) or trainer.fast_dev_run:
+        if step == self._drawn or len(shape) != 3 or shape[0] not in (1, 3) or is_only_a_try(trainer):
             return
         self._drawn = step
         if not trainer.is_global_zero:
             return
-        latent = gan.generator.latent(self.num_samples, generator=torch.Generator().manual_seed(_SEED))
-        grid = enlarged(image_grid(gan.sample(latent)))
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_image("samples", grid, step)
-        folder = run_folder(trainer) / "samples"
-        folder.mkdir(parents=True, exist_ok=True)
-        self.latest = str(folder / f"step_{step:06d}.png")
-        save_image(grid, self.latest)
+        latent = self._latents(gan)
+        grid = captioned(enlarged(image_grid(gan.sample(latent), columns=self._columns(gan))), _told(trainer))
+        show(trainer, "samples", grid, step)
+        path = run_folder(trainer) / "samples" / f"step_{step:06d}.png"
+        with replaced(path) as file:
+            save_image(grid, file, format="png")
+        self.latest = str(path)
+
+    def _columns(self, gan: "GAN") -> int | None:
+        classes = gan.generator.classes
+        return None if classes is None else max(1, self.num_samples // classes)
+
+    def _latents(self, gan: "GAN") -> Tensor:
+        """Of one row for each class, with the same noise in all rows, where the generator has classes."""
+        stream = torch.Generator().manual_seed(_SEED)
+        columns = self._columns(gan)
+        if columns is None:
+            return gan.generator.latent(self.num_samples, generator=stream)
+        rows = []
+        for number in range(gan.generator.classes or 0):
+            labels = torch.full((columns,), number)
+            rows.append(gan.generator.latent_of(labels, generator=torch.Generator().manual_seed(_SEED)))
+        return torch.cat(rows)
 
 
-def image_grid(images: Tensor) -> Tensor:
-    """Lays images ``(n, C, H, W)`` in [-1, 1] out in a square: ``(3, h, w)`` in [0, 1], on the CPU."""
-    columns = math.ceil(math.sqrt(len(images)))
+def _told(trainer: Trainer) -> str:
+    """The step, and FID as it was measured last."""
+    fid = trainer.callback_metrics.get("val/fid")
+    return f"step {trainer.global_step:,}" + ("" if fid is None else f"    FID {float(fid):.4g}")
+
+
+def image_grid(images: Tensor, *, columns: int | None = None) -> Tensor:
+    """Lays images ``(n, C, H, W)`` in [-1, 1] out in rows: ``(3, h, w)`` in [0, 1], on the CPU.
+
+    Args:
+        images: They.
+        columns: Images in a row; a square where none is given.
+    """
+    columns = columns or math.ceil(math.sqrt(len(images)))
     return make_grid(images.detach().float().cpu(), nrow=columns, normalize=True, value_range=(-1, 1), pad_value=1.0)
+
+
+def captioned(grid: Tensor, text: str) -> Tensor:
+    """A picture ``(3, h, w)`` in [0, 1] with a line of text in a white strip below it."""
+    height = max(12, grid.shape[-1] // 32)
+    strip = Image.new("RGB", (grid.shape[-1], 2 * height), "white")
+    ImageDraw.Draw(strip).text((height // 2, height // 3), text, fill="black", font=ImageFont.load_default(height))
+    drawn = torch.from_numpy(np.array(strip)).movedim(-1, 0).to(grid) / 255
+    return torch.cat([grid, drawn], dim=1)
 
 
 def enlarged(grid: Tensor) -> Tensor:

@@ -11,8 +11,8 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
 from lightning_gantk.callbacks.checkpoints import LastCheckpoint
-from lightning_gantk.callbacks.folders import shown
 from lightning_gantk.processes import largest
+from lightning_gantk.training.folders import shown
 
 
 class StoppedBySignal(SystemExit):
@@ -51,16 +51,26 @@ class StopOnSignal(Checkpoint):
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._listen(trainer)
 
-    def on_train_batch_start(self, trainer: Trainer, *args: Any) -> None:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         self._stop_if_saved(trainer)
         self._begun = trainer.global_step
 
-    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         # Stopping waits for the next hook, so that what this step logged is written.
         if trainer.global_step > self._begun and self._anywhere(trainer):
             self._save(trainer)
 
-    def on_validation_batch_end(self, trainer: Trainer, *args: Any) -> None:
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
         if self._anywhere(trainer):
             self._save(trainer)
             self._stop_if_saved(trainer)

@@ -1,13 +1,17 @@
 """The spectrum of an infinitely wide discriminator's kernel."""
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
 from lightning_gantk.callbacks.monitor import Monitor, fixed_samples, positive
+
+if TYPE_CHECKING:
+    from lightning_gantk.gan import GAN
 
 
 class KernelSpectrum(Monitor):
@@ -35,7 +39,7 @@ class KernelSpectrum(Monitor):
         positive("KernelSpectrum", num_points=num_points)
         self.num_points = num_points
 
-    def measure(self, trainer: Trainer, gan: LightningModule, real: Tensor) -> dict[str, float]:
+    def measure(self, trainer: Trainer, gan: "GAN", real: Tensor) -> dict[str, float]:
         real = real[: math.ceil(self.num_points / 2)]
         fake = fixed_samples(gan, min(len(real), max(self.num_points - len(real), 1))).to(real)
         gram = gan.discriminator.gram(torch.cat([real, fake]))

@@ -1,13 +1,20 @@
 """What a person wants to know when training ends, and where to look."""
 
-from typing import Any
+import statistics
+import time
+from array import array
+from pathlib import Path
+from typing import Any, TypeVar
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from lightning_gantk.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
-from lightning_gantk.callbacks.folders import run_folder, shown
 from lightning_gantk.callbacks.samples import SampleGrid
+from lightning_gantk.training.folders import run_folder, shown
+from lightning_gantk.training.trainer import callbacks_of
+
+_Kind = TypeVar("_Kind", bound=Callback)
 
 
 class RunSummary(Callback):
@@ -22,6 +29,7 @@ class RunSummary(Callback):
 
     def __init__(self, metric: str = "val/fid") -> None:
         self.metric = metric
+        self._begun, self._seconds = 0.0, array("d")  # of each batch
         self._first: tuple[int, float] | None = None
         self._last: tuple[int, float] | None = None
 
@@ -31,27 +39,29 @@ class RunSummary(Callback):
             self._last = (trainer.global_step, float(value))
             self._first = self._first or self._last
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        generator, discriminator = pl_module.generator, pl_module.discriminator
-        size = sum(p.numel() for p in generator.parameters())
-        self._say(
-            trainer,
-            f"{type(generator).__name__} ({size:,} parameters, samples {_by(generator.out_shape)}) against "
-            f"{type(discriminator).__name__} ({type(discriminator.loss).__name__}), in {shown(run_folder(trainer))}",
-        )
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        self._begun = time.perf_counter()
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self._seconds.append(time.perf_counter() - self._begun)
+
+    def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
+        self._say(trainer, f"{pl_module.described}, in {shown(run_folder(trainer))}")
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage != "fit":  # after `on_fit_end`, where the progress bar is still on the screen
             return
         lines = [self._told(trainer)]
-        found = {type(callback): callback for callback in trainer.callbacks}
-        if SampleGrid in found and found[SampleGrid].latest:
-            lines.append(f"samples      {shown(found[SampleGrid].latest)}")
-        if LastCheckpoint in found:
+        if len(self._seconds) > 1:
+            first, others = self._seconds[0], statistics.median(self._seconds[1:])
+            lines.append(f"time         {first:.2g} s the first step, compilation included; {others:.2g} s the others")
+        if (grid := _only(SampleGrid, trainer)) is not None and grid.latest:
+            lines.append(f"samples      {shown(grid.latest)}")
+        if _only(LastCheckpoint, trainer) is not None and LastCheckpoint.path(trainer).is_file():
             lines.append(f"resume with  --ckpt_path {shown(LastCheckpoint.path(trainer))}")
-        if BestCheckpoint in found and found[BestCheckpoint].best_model_path:
-            lines.append(f"best         {shown(found[BestCheckpoint].best_model_path)}")
-        if isinstance(trainer.logger, TensorBoardLogger):
+        if (best := _only(BestCheckpoint, trainer)) is not None and best.best_model_path:
+            lines.append(f"best         {shown(best.best_model_path)}")
+        if isinstance(trainer.logger, TensorBoardLogger) and Path(trainer.logger.log_dir).is_dir():
             lines.append(f"curves       tensorboard --logdir {shown(trainer.logger.log_dir)}")
         self._say(trainer, "\n".join(lines))
 
@@ -64,7 +74,7 @@ class RunSummary(Callback):
     def _told(self, trainer: Trainer) -> str:
         name = self.metric.rpartition("/")[-1]
         name = name.upper() if name in ("fid", "kid", "mmd") else name
-        if self._first is None:
+        if self._first is None or self._last is None:
             return f"{trainer.global_step} generator steps are done; no {name} was measured."
         (begun, first), (measured, last) = self._first, self._last
         start = "at the start" if begun == 0 else f"after {begun} steps"
@@ -79,5 +89,6 @@ class RunSummary(Callback):
             print(text)
 
 
-def _by(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))
+def _only(kind: type[_Kind], trainer: Trainer) -> _Kind | None:
+    """The callback of a kind, where there is one."""
+    return next((callback for callback in callbacks_of(trainer) if isinstance(callback, kind)), None)

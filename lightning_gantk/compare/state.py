@@ -8,7 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from lightning_gantk.compare import files
+from lightning_gantk import files
+from lightning_gantk.locks import Lock
 
 _START = 120.0  # seconds after which a job has begun its run, or never will
 
@@ -42,7 +43,7 @@ class RunFolder:
         self.configs, self.attempts, self.log = path / "configs", path / "attempts", path / "log.txt"
         self.training = path / "version_0"
         self.checkpoint = self.training / "checkpoints" / "last.ckpt"
-        self.lock = files.Lock(path / "lock")
+        self.lock = Lock(path / "lock")
 
     def tried(self) -> list[dict[str, Any]]:
         """Its attempts, in order."""
@@ -76,20 +77,18 @@ def read(folder: RunFolder) -> State:
     tried = folder.tried()
     now = time.time()
     holder = None if folder.finished.exists() else folder.lock.holder()
-    known = {
-        "attempts": len(tried),
-        "seconds": sum(max(0.0, attempt.get("ended", attempt["began"]) - attempt["began"]) for attempt in tried),
-    }
+    attempts = len(tried)
+    seconds = sum(max(0.0, attempt.get("ended", attempt["began"]) - attempt["began"]) for attempt in tried)
     if folder.finished.exists():
-        return State(Phase.FINISHED, **known)
+        return State(Phase.FINISHED, attempts, seconds=seconds)
     if holder is not None:
-        known["seconds"] += now - holder["since"]
-        return State(Phase.RUNNING, since=holder["since"], holder=holder, **known)
+        seconds += now - holder["since"]
+        return State(Phase.RUNNING, attempts, since=holder["since"], seconds=seconds, holder=holder)
     if not tried:
-        return State(Phase.WAITING, **known)
+        return State(Phase.WAITING, attempts, seconds=seconds)
     if tried[-1].get("outcome") in ("failed", "diverged"):
-        return State(Phase(tried[-1]["outcome"]), error=tried[-1]["error"], **known)
-    return State(Phase.QUEUED if _starts(tried[-1]) else Phase.STOPPED, **known)
+        return State(Phase(tried[-1]["outcome"]), attempts, tried[-1]["error"], seconds=seconds)
+    return State(Phase.QUEUED if _starts(tried[-1]) else Phase.STOPPED, attempts, seconds=seconds)
 
 
 def _starts(attempt: dict[str, Any]) -> bool:
@@ -112,7 +111,7 @@ class Comparison:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.lock = files.Lock(folder / "driver.lock")
+        self.lock = Lock(folder / "driver.lock")
         self.jobs = folder / "jobs"
         self._names: dict[str, Path] = {}
 

@@ -1,13 +1,21 @@
 """What a discriminator is to the rest of the framework, whatever its width."""
 
+import contextlib
 import math
+import threading
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.losses import AdversarialLoss
+from lightning_gantk.processes import gathered
+
+_guard = threading.Lock()
+_busy: set[int] = set()  # ids of discriminators that are being fitted; not in the objects, which are copied and pickled
 
 
 class Discriminator(nn.Module, ABC):
@@ -16,9 +24,15 @@ class Discriminator(nn.Module, ABC):
     Args:
         loss: The adversarial loss; its generator half is read by the training step.
         time: The training time t of one ``fit``; None where a discriminator has no such notion.
+
+    Attributes:
+        single_level: Whether ``generator_loss`` is differentiated through the training itself. Fakes that are trained
+            on and fakes that are scored cannot be told apart then.
     """
 
-    def __init__(self, *, loss: AdversarialLoss, time: float | None):
+    single_level: ClassVar[bool] = False
+
+    def __init__(self, *, loss: AdversarialLoss | None, time: float | None):
         super().__init__()
         if not isinstance(loss, AdversarialLoss):
             raise ConfigError(f"'loss' must be an AdversarialLoss such as IPM() or LSGAN(), got {loss!r}.")
@@ -33,6 +47,17 @@ class Discriminator(nn.Module, ABC):
             ConfigError: If samples of that shape cannot be taken.
         """
 
+    @property
+    def sees_all_reals(self) -> bool:
+        """Whether ``prepare`` is to be called before training."""
+        return False
+
+    def prepare(self, reals: Iterable[Tensor]) -> None:
+        """Sees all real samples, in batches ``(B, ...)``, before the first fit of a run; a resumed run has it again.
+
+        Where several processes work on the run, each of them sees all.
+        """
+
     @abstractmethod
     def fit(self, real: Tensor, fake: Tensor) -> None:
         """Trains the discriminator to tell ``real`` ``(M, ...)`` from ``fake`` ``(N, ...)``; both without graph.
@@ -44,6 +69,37 @@ class Discriminator(nn.Module, ABC):
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
         """Raw scores ``(N,)`` of samples ``(N, ...)``, differentiable in ``x`` and in nothing else."""
+
+    def generator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Trains on the batch, and gives what the generator minimises: a scalar, differentiable in ``fake``.
+
+        That is ``mean c(f(fake))`` with the trained f held fixed. A discriminator whose own training the generator is
+        to see overrides it, and says ``single_level``.
+
+        Args:
+            real: ``(M, ...)``.
+            fake: ``(N, ...)``, with its graph. Where several processes work on the run, each gives its own samples,
+                gets the loss of its own fakes, and the mean of their gradients is taken.
+        """
+        self.fit(gathered(real), gathered(fake.detach()))
+        return self.loss.generator(self.generator_scores(fake))
+
+    def generator_scores(self, fake: Tensor) -> Tensor:
+        """The scores ``(N,)`` that the generator's loss is made of: those of its fakes ``(N, ...)``.
+
+        A discriminator that scores them in another way for the generator than for anybody else (at noisy places, say)
+        overrides it.
+        """
+        return self(fake)
+
+    def check(self) -> None:
+        """Refuses a fit that failed after ``fit`` had returned, where work on a GPU goes on; waits for it.
+
+        To be asked where scores are no numbers.
+
+        Raises:
+            TrainingDiverged: In words that say what failed.
+        """
 
     def gram(self, x: Tensor) -> Tensor | None:
         """The Gram matrix ``(N, N)`` of samples ``(N, ...)`` under the kernel that the discriminator trains by.
@@ -75,3 +131,24 @@ def check_batch(real: Tensor, fake: Tensor) -> None:
         )
     if real.device != fake.device:
         raise ConfigError(f"Real and fake samples must be on one device, got {real.device} and {fake.device}.")
+
+
+@contextlib.contextmanager
+def fitting_alone(discriminator: Discriminator) -> Iterator[None]:
+    """Refuses a second thread that fits a discriminator while a first does: the scores of one would be of the other.
+
+    Raises:
+        RuntimeError: In the second.
+    """
+    with _guard:
+        if id(discriminator) in _busy:
+            raise RuntimeError(
+                f"Two threads fit one {type(discriminator).__name__} at once: give each thread one of its own "
+                "(copy.deepcopy makes one), or let them take turns."
+            )
+        _busy.add(id(discriminator))
+    try:
+        yield
+    finally:
+        with _guard:
+            _busy.discard(id(discriminator))

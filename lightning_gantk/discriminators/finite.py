@@ -1,20 +1,23 @@
 """The finite discriminator: a torch network trained by gradient steps."""
 
 import copy
+import functools
+import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from lightning_gantk.architectures import Architecture
+from lightning_gantk.architectures import Architecture, Network
 from lightning_gantk.architectures.layers import NTKConv, NTKDense
-from lightning_gantk.discriminators.base import Discriminator, check_batch
+from lightning_gantk.discriminators.base import Discriminator, check_batch, fitting_alone
 from lightning_gantk.discriminators.initial import InitialFunction
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.losses import AdversarialLoss
 from lightning_gantk.processes import average, own_part, take_from_first
+from lightning_gantk.torch_internals import state_without
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
@@ -31,7 +34,8 @@ class FiniteDiscriminator(Discriminator):
     Args:
         architecture: An architecture, or any torch module that maps ``(N, ...)`` to ``(N,)`` or ``(N, 1)``.
         loss: The adversarial loss.
-        width: Units (channels) of every hidden layer; of no effect on a torch module.
+        width: Units (channels) of every hidden layer; None for the architecture's usual ones. Of no effect on a torch
+            module.
         steps: Gradient steps per ``fit``.
         time: Training time T = learning rate x steps of one ``fit``, which gives the learning rate. None with
             ``optimizer``.
@@ -39,11 +43,16 @@ class FiniteDiscriminator(Discriminator):
             then.
         reset: Draw new weights and forget the optimizer's state before each ``fit``.
         antisymmetric: Start at f_0 = 0, as the infinite regime does, at twice the cost; of no effect on a torch module.
-        gradient_penalty: Weight of (|grad f| - 1)^2 between real and fake samples (WGAN-GP, Gulrajani et al., 2017).
+        gradient_penalty: Weight of the mean of (|grad f| - 1)^2 between real and fake samples (WGAN-GP, Gulrajani et
+            al., 2017).
         initial: A function that stands before the network's scores and is not trained; with ``antisymmetric`` it is
             f_0, the same as in the infinite regime.
         spectral_norm: Divide every weight by its largest singular value (SN-GAN, Miyato et al., 2018); it stands in for
             the NTK scaling of the layers.
+        penalty_centre: The length that the penalty draws gradients to, in the place of 1. With 0 at real samples and
+            the weight R/2 it is R_1 (Mescheder et al., 2018), which damps the GAN's rotation around its equilibrium.
+        penalty_at: Where gradients are penalised: "between" pairs of a real and a fake sample, at "real" or at "fake"
+            ones.
 
     Raises:
         ConfigError: If an argument is not one of those allowed.
@@ -51,9 +60,9 @@ class FiniteDiscriminator(Discriminator):
 
     def __init__(
         self,
-        architecture: Architecture | nn.Module,
+        architecture: Architecture | Network,
         loss: AdversarialLoss,
-        width: int = 512,
+        width: int | None = None,
         steps: int = 1,
         time: float | None = 1.0,
         optimizer: OptimizerFactory | None = None,
@@ -62,16 +71,23 @@ class FiniteDiscriminator(Discriminator):
         gradient_penalty: float = 0.0,
         spectral_norm: bool = False,
         initial: InitialFunction | None = None,
+        *,
+        penalty_centre: float = 1.0,
+        penalty_at: Literal["between", "real", "fake"] = "between",
     ):
         super().__init__(loss=loss, time=time)
         if not isinstance(architecture, Architecture | nn.Module):
             raise ConfigError(f"'architecture' must be an Architecture or a torch module, got {architecture!r}.")
         if steps < 1:
             raise ConfigError(f"'steps' must be at least 1, got {steps}.")
-        if width < 1:
+        if width is not None and width < 1:
             raise ConfigError(f"'width' must be at least 1, got {width}.")
         if gradient_penalty < 0:
             raise ConfigError(f"'gradient_penalty' must be at least 0, got {gradient_penalty}.")
+        if not 0 <= penalty_centre < math.inf:
+            raise ConfigError(f"'penalty_centre' must be at least 0, got {penalty_centre}.")
+        if penalty_at not in ("between", "real", "fake"):
+            raise ConfigError(f"'penalty_at' must be 'between', 'real' or 'fake', got {penalty_at!r}.")
         if (time is None) == (optimizer is None):
             raise ConfigError(
                 "A finite discriminator follows from either its training time (time = learning rate x steps, by plain "
@@ -80,10 +96,11 @@ class FiniteDiscriminator(Discriminator):
             )
         self.width, self.steps, self.reset = width, steps, reset
         self.antisymmetric, self.gradient_penalty, self.spectral_norm = antisymmetric, gradient_penalty, spectral_norm
-        self.initial = initial
+        self.initial, self.penalty_centre, self.penalty_at = initial, penalty_centre, penalty_at
         # A module given by the user is a pattern for `_draw`; the copy that is trained is `self.network`.
         self._pattern = (architecture,)  # in a tuple, so that torch does not register a module twice
-        self._make_optimizer = optimizer or (lambda parameters: torch.optim.SGD(parameters, lr=time / steps))
+        rate = 0.0 if time is None else time / steps
+        self._make_optimizer = optimizer or functools.partial(torch.optim.SGD, lr=rate)
         self.network: nn.Module | None = None
         self.optimizer: torch.optim.Optimizer | None = None
         self._in_shape: tuple[int, ...] | None = None
@@ -107,32 +124,40 @@ class FiniteDiscriminator(Discriminator):
             fake: ``(N, ...)``; the same.
         """
         check_batch(real, fake)
-        if self.network is None:
-            self.build(real.shape[1:])
-            self.network.to(real.device)
-        elif tuple(real.shape[1:]) != self._in_shape:
+        with fitting_alone(self):
+            self._fit(real, fake)
+
+    def _fit(self, real: Tensor, fake: Tensor) -> None:
+        network, optimizer = self._built(real)
+        if tuple(real.shape[1:]) != self._in_shape:
             raise ConfigError(f"Built for samples of shape {self._in_shape}, got {tuple(real.shape[1:])}.")
         if self.reset:
-            self._reset()
+            optimizer = self._reset(network, tuple(real.shape[1:]))
         real, fake = real.detach(), fake.detach()
-        self.network.requires_grad_(True)
+        network.requires_grad_(True)
         try:
             with torch.enable_grad():
                 for _ in range(self.steps):
-                    self._step(real, fake)
+                    self._step(real, fake, network, optimizer)
         finally:
-            self.network.requires_grad_(False)
-            self.optimizer.zero_grad(set_to_none=True)
+            network.requires_grad_(False)
+            optimizer.zero_grad(set_to_none=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """Scores ``(N,)`` of samples ``(N, ...)``, differentiable in ``x`` and not in the network's parameters."""
-        if self.network is None:
-            self.build(x.shape[1:])
-            self.network.to(x.device)
-        return self._scores(x)
+        return self._scores(x, self._built(x)[0])
 
-    def _scores(self, x: Tensor) -> Tensor:
-        scores = self.network(x)
+    def _built(self, samples: Tensor) -> tuple[nn.Module, torch.optim.Optimizer]:
+        """The network and its optimizer; where there are none yet, made for such samples."""
+        if self.network is None:
+            self.build(samples.shape[1:])
+            assert self.network is not None
+            self.network.to(samples.device)
+        assert self.optimizer is not None
+        return self.network, self.optimizer
+
+    def _scores(self, x: Tensor, network: nn.Module) -> Tensor:
+        scores = network(x)
         if scores.shape not in ((len(x),), (len(x), 1)):
             raise ConfigError(
                 f"A discriminator network must give one score per sample, (N,) or (N, 1); got {tuple(scores.shape)} "
@@ -140,49 +165,55 @@ class FiniteDiscriminator(Discriminator):
             )
         return scores.view(-1) if self.initial is None else scores.view(-1) + self.initial(x)
 
-    def _step(self, real: Tensor, fake: Tensor) -> None:
+    def _step(self, real: Tensor, fake: Tensor, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         own = [own_part(real), own_part(fake)]
-        real_scores, fake_scores = self._scores(torch.cat(own)).split([len(batch) for batch in own])
+        real_scores, fake_scores = self._scores(torch.cat(own), network).split([len(batch) for batch in own])
         objective = -self.loss.discriminator(real_scores, fake_scores)
         if self.gradient_penalty:
-            objective = objective + self.gradient_penalty * self._penalty(real, fake)
-        self.optimizer.zero_grad(set_to_none=True)
+            objective = objective + self.gradient_penalty * self._penalty(real, fake, network)
+        optimizer.zero_grad(set_to_none=True)
         objective.backward()
-        average(p.grad for p in self.network.parameters() if p.grad is not None)
-        self.optimizer.step()
+        average(p.grad for p in network.parameters() if p.grad is not None)
+        optimizer.step()
 
-    def _penalty(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Mean of (|grad f| - 1)^2 at random points between pairs of a real and a fake sample."""
-        pairs = min(len(real), len(fake))
-        share = torch.rand(pairs, *(1,) * (real.ndim - 1), device=real.device, dtype=real.dtype)
-        between = own_part(share * real[:pairs] + (1 - share) * fake[:pairs]).requires_grad_()
-        (gradient,) = torch.autograd.grad(self._scores(between).sum(), between, create_graph=True)
-        return ((gradient.flatten(1).norm(dim=1) - 1) ** 2).mean()
+    def _penalty(self, real: Tensor, fake: Tensor, network: nn.Module) -> Tensor:
+        """Mean of (|grad f| - centre)^2 at real or fake samples, or at random points between pairs of them."""
+        if self.penalty_at == "between":
+            pairs = min(len(real), len(fake))
+            share = torch.rand(pairs, *(1,) * (real.ndim - 1), device=real.device, dtype=real.dtype)
+            places = share * real[:pairs] + (1 - share) * fake[:pairs]
+        else:
+            places = real if self.penalty_at == "real" else fake
+        places = own_part(places).detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(self._scores(places, network).sum(), places, create_graph=True)
+        return ((gradient.flatten(1).norm(dim=1) - self.penalty_centre) ** 2).mean()
 
     def _draw(self, in_shape: tuple[int, ...]) -> nn.Module:
         """A network with fresh weights."""
         (pattern,) = self._pattern
         if isinstance(pattern, Architecture):
-            network = pattern.network(self.width, in_shape, antisymmetric=self.antisymmetric)
+            network = pattern.network(self.width or pattern.usual_width, in_shape, antisymmetric=self.antisymmetric)
         else:
             network = copy.deepcopy(pattern)
             if self.network is not None:  # the first draw is the one that the user made
                 for module in network.modules():
-                    if hasattr(module, "reset_parameters"):
-                        module.reset_parameters()
+                    if callable(reset := getattr(module, "reset_parameters", None)):  # a convention of torch's, no type
+                        reset()
         if self.spectral_norm:
             for module in network.modules():
                 if isinstance(module, NTKDense | NTKConv):
                     module.scale = 1.0
-                if isinstance(getattr(module, "weight", None), nn.Parameter) and module.weight.ndim > 1:
+                if (
+                    weight := dict(module.named_parameters(recurse=False)).get("weight")
+                ) is not None and weight.ndim > 1:
                     spectral_norm(module)
         return network
 
-    def _reset(self) -> None:
-        fresh = self._draw(self._in_shape)
-        self.network.load_state_dict(fresh.state_dict())
-        take_from_first([*self.network.parameters(), *self.network.buffers()])
-        self.optimizer = self._make_optimizer(self.network.parameters())
+    def _reset(self, network: nn.Module, in_shape: tuple[int, ...]) -> torch.optim.Optimizer:
+        network.load_state_dict(self._draw(in_shape).state_dict())
+        take_from_first([*network.parameters(), *network.buffers()])
+        self.optimizer = self._make_optimizer(network.parameters())
+        return self.optimizer
 
     def get_extra_state(self) -> dict[str, Any]:
         # A copy: the state's tensors go on changing in place.
@@ -191,6 +222,28 @@ class FiniteDiscriminator(Discriminator):
     def set_extra_state(self, state: dict[str, Any]) -> None:
         if self.optimizer is not None and state["optimizer"] is not None:
             self.optimizer.load_state_dict(state["optimizer"])
+
+    def __getstate__(self) -> dict[str, Any]:
+        if not self.spectral_norm or self.network is None:
+            return vars(self)
+        # torch does not pickle parametrized modules: what they hold goes along, and they are made anew.
+        held = {"network": self.network.state_dict(), "extra": self.get_extra_state()}
+        return {**state_without(self, "network"), "optimizer": None, "_held": held}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        held = state.pop("_held", None)
+        super().__setstate__(state)
+        if held is None:
+            return
+        shape, self._in_shape, self.network = self._in_shape, None, None
+        assert shape is not None  # or there would be no network to hold
+        with torch.random.fork_rng():
+            self.build(shape)
+        network = self.get_submodule("network")
+        device = next(iter(held["network"].values())).device
+        network.to(device).train(self.training)
+        network.load_state_dict(held["network"])
+        self.set_extra_state(held["extra"])
 
     def extra_repr(self) -> str:
         pace = f"time={self.time:g}" if self.time is not None else "optimizer given"

@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from lightning_gantk.architectures import Architecture
+from lightning_gantk.architectures import Architecture, Network
 from lightning_gantk.errors import ConfigError
 
 
@@ -28,7 +28,7 @@ class InitialFunction(nn.Module):
     """
 
     def __init__(
-        self, function: Architecture | nn.Module, *, width: int = 512, scale: float = 1.0, seed: int = 0
+        self, function: Architecture | Network, *, width: int = 512, scale: float = 1.0, seed: int = 0
     ) -> None:
         super().__init__()
         if not isinstance(function, Architecture | nn.Module):
@@ -57,12 +57,14 @@ class InitialFunction(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """f_0 of samples ``(N, ...)``, ``(N,)``, differentiable in ``x``."""
-        if self._in_shape is None:
+        if self.network is None:
             self.build(x.shape[1:])
+            assert self.network is not None
             self.network.to(x.device)
-        parameter = next(self.network.parameters(), x)
+        network = self.network
+        parameter = next(network.parameters(), x)
         with torch.autocast(x.device.type, enabled=False):  # the same function in mixed precision
-            scores = self.network(x.to(parameter.dtype)).to(x.dtype)
+            scores = network(x.to(parameter.dtype)).to(x.dtype)
         if scores.shape not in ((len(x),), (len(x), 1)):
             raise ConfigError(f"f_0 must give one score per sample, (N,) or (N, 1); got {tuple(scores.shape)}.")
         return self.scale * scores.view(-1)

@@ -1,8 +1,8 @@
 """The infinitely wide discriminator."""
 
 import math
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -10,28 +10,40 @@ from torch import Tensor
 
 from lightning_gantk import bridge
 from lightning_gantk.architectures import Architecture
-from lightning_gantk.discriminators.base import Discriminator, check_batch
+from lightning_gantk.discriminators.base import Discriminator, check_batch, fitting_alone
+from lightning_gantk.discriminators.given_gradient import once
 from lightning_gantk.discriminators.initial import InitialFunction
+from lightning_gantk.discriminators.kept import Kept
+from lightning_gantk.discriminators.training import Training
 from lightning_gantk.errors import ConfigError, TrainingDiverged
 from lightning_gantk.losses import IPM, AdversarialLoss
+from lightning_gantk.processes import own_part, processes, rank
 
 if TYPE_CHECKING:
     from lightning_gantk.kernels.base import Kernel
+    from lightning_gantk.kernels.dynamics.gradient_flow import GradientFlow
 
+_LIMITS = {"float32": 1e-4, "float64": 1e-8}  # errors of scores, over max sum |k w|, that are worth a warning
+_GRADIENT_LIMIT = 1e-2  # the same for gradients, over themselves
+_EARLY = 64  # the fit after which accuracy is looked at first: a look compiles programs of its own
+_NOT_COPIED = ("_compiled", "_gram", "_sizes", "_fakes", "_same")
 _MOST_FILLING = 8  # a batch so many times smaller than any before is worth a compilation of its own
 
 
 class NTKDiscriminator(Discriminator):
     """The discriminator at infinite width, trained by exact gradient flow for a time (Franceschi et al., ICML 2022).
 
-    Training is solving for dual weights w over the batch: in closed form for IPM, by Krylov products for LSGAN, by an
-    adaptive ODE solve for any other loss. Scores are ``s(x) = sum_p k(x, p) w_p``. All of it runs in JAX; tensors cross
-    by DLPack. A trained discriminator belongs to its batch: it is no part of checkpoints and is fitted anew at each
-    step.
+    Training is solving for dual weights w over the batch: in closed form for IPM, by Krylov products for LSGAN, from
+    event to event for hinge, by an adaptive ODE solve for any other loss. Scores are ``s(x) = sum_p k(x, p) w_p``. All
+    of it runs in JAX (events on the host); tensors cross by DLPack. A trained discriminator belongs to its batch: it is
+    no part of checkpoints and is fitted anew at each step, unless it is kept.
+
+    On a GPU the host does not wait for the end of a fit: a solver that came to no end gives scores that are NaN, and
+    ``check`` says why.
 
     Args:
-        kernel: An architecture, whose kernel is taken, or a kernel such as ``RBF(gamma=0.5)``.
-        loss: The adversarial loss.
+        kernel: A kernel such as ``RBF(gamma=0.5)``, or an architecture, whose kernel is taken.
+        loss: The adversarial loss; there must be one.
         time: Training time t of each ``fit``: learning rate x steps of the finite network it stands for; 0 leaves
             f_0 = 0.
         kind: "ntk", or "nngp" for a network of which only the last layer is trained.
@@ -43,6 +55,24 @@ class NTKDiscriminator(Discriminator):
         inertia: e > 0 trains by the heavy-ball flow, ``e f'' + f' =`` the gradient flow's ``f'``, from rest. It stands
             for gradient steps with learning rate h and momentum m where ``e = h (1 + m) / 2 / (1 - m)^2`` and
             ``time = steps h / (1 - m)``. 0 is gradient flow.
+        architecture: In the place of ``kernel``, by the name that every discriminator has for it: in YAML the class
+            alone then tells this one from a finite one.
+        check_every: Fits between two looks at the accuracy, besides one after the 64th; 0 looks never. A look costs
+            about two fits more. Where the dtype cannot resolve the batch, a warning says so, once.
+        keep: A ``fit`` goes on from the last f for another ``time``, where it starts from f = 0 otherwise. All samples
+            that f still remembers are part of checkpoints.
+        decay: lambda: f decays by ``f' = ... - lambda f`` while it trains.
+        forget: Samples of which the decay has left no more than this share are dropped; without decay none is.
+        solution: "ridge": the maximiser of ``L(f) - (ridge / 2) |f|_H^2`` in the place of the flow. For IPM that is the
+            flow for ``time = 1 / ridge``.
+        ridge: Its lambda.
+        gradient_penalty: alpha: takes ``(alpha / 2) mean_real |grad f|^2`` off as well: WGAN-GP at infinite width, for
+            IPM and smooth kernels of a distance.
+        flow: Finds the dual weights in another way than these options have it; one of your own derives from
+            ``kernels.dynamics.gradient_flow.GradientFlow``.
+
+    Attributes:
+        accuracy: What the last look found, a ``kernels.dynamics.accuracy.Accuracy``; None before.
 
     Raises:
         ConfigError: If an argument is not one of those allowed, or JAX cannot be used.
@@ -50,40 +80,75 @@ class NTKDiscriminator(Discriminator):
 
     def __init__(
         self,
-        kernel: "Architecture | Kernel",
-        loss: AdversarialLoss,
+        kernel: "Architecture | Kernel | None" = None,
+        loss: AdversarialLoss | None = None,
         time: float = 1.0,
         kind: Literal["ntk", "nngp"] = "ntk",
         dtype: Literal["float32", "float64"] = "float32",
         rtol: float | None = None,
         initial: InitialFunction | None = None,
         inertia: float = 0.0,
+        *,
+        architecture: Architecture | None = None,
+        check_every: int = 512,
+        keep: bool = False,
+        decay: float = 0.0,
+        forget: float = 1e-3,
+        solution: Literal["flow", "ridge"] = "flow",
+        ridge: float | None = None,
+        gradient_penalty: float = 0.0,
+        flow: "GradientFlow | None" = None,
     ):
         super().__init__(loss=loss, time=time)
+        if (kernel is None) == (architecture is None):
+            raise ConfigError(
+                "An infinite-width discriminator follows from either an architecture or a kernel such as "
+                f"RBF(gamma=0.5): give one of the two, got kernel={kernel!r}, architecture={architecture!r}."
+            )
+        if not isinstance(architecture, Architecture | None):
+            raise ConfigError(
+                f"'architecture' must be an architecture such as MLP() or DCGAN(), got {architecture!r}; "
+                "a kernel is given as 'kernel'."
+            )
         if time is None:
             raise ConfigError("An infinite-width discriminator needs a training time, got time=None.")
         if dtype not in ("float32", "float64"):
             raise ConfigError(f"'dtype' must be 'float32' or 'float64', got {dtype!r}.")
         if rtol is not None and not 0 < rtol < 1:
             raise ConfigError(f"'rtol' must lie between 0 and 1, got {rtol}.")
-        if not 0 <= inertia < math.inf:
-            raise ConfigError(f"'inertia' must be at least 0, got {inertia}.")
+        if isinstance(check_every, bool) or not isinstance(check_every, int) or check_every < 0:
+            raise ConfigError(f"'check_every' must be a whole number, at least 0, got {check_every!r}.")
         bridge.prepare(torch.device("cpu"))
-        from lightning_gantk.kernels.dynamics import Dynamics, default_rtol
-        from lightning_gantk.kernels.engine import Engine
-        from lightning_gantk.kernels.heavy_ball import HeavyBall
+        from lightning_gantk.kernels.dynamics.gradient_flow import default_rtol
 
-        self.kernel = _as_kernel(kernel, kind)
+        training = Training(
+            self.loss, float(time), rtol or default_rtol(dtype), inertia, keep, decay, solution, ridge, gradient_penalty
+        )
+        given = architecture or kernel
+        assert given is not None  # it is one of the two
+        self.kernel = _as_kernel(given, kind)
+        if self.kernel.conditional and self.loss.slopes != "constant":
+            raise ConfigError(
+                f"{self.kernel!r} is positive definite only for weights of sum 0, which IPM has and {self.loss!r} has "
+                "not: take IPM, or a kernel such as EnergyDistance."
+            )
         self.dtype, self.initial, self.inertia = dtype, initial, inertia
-        settings = loss, float(time), rtol or default_rtol(dtype)
-        self._dynamics = HeavyBall(*settings, inertia=float(inertia)) if inertia else Dynamics(*settings)
-        self._engine = Engine(self.kernel, self._dynamics, dtype)
+        self._training, self._flow = training, flow or training.flow()
+        if ridge is not None:
+            self.time = 1 / ridge  # of the flow that has the same witness
+        if keep and initial is not None:
+            raise ConfigError("A discriminator that is kept starts from f = 0: leave 'initial' out.")
+        if not 0 < forget <= 1:
+            raise ConfigError(f"'forget' must be above 0 and at most 1, got {forget}.")
+        self.kept = Kept(math.exp(-decay * time), forget) if keep else None
+        self.check_every, self.accuracy = 0 if gradient_penalty else check_every, None
+        self._fits, self._warned = 0, False
+        self._whole: tuple[int, int] | None = None  # how many reals and fakes there are, where a part of them is fitted
+        self._in_parts = False
         self._trained: Any = None
-        self._crossed: _Crossed | None = None  # the fakes of the last fit
-        self._gram: Callable | None = None
         self._in_shape: tuple[int, ...] | None = None
-        self._compiled: dict[str, set[int]] = {"real": set(), "fake": set(), "x": set()}  # batch sizes compiled for
         self._device: torch.device | None = None
+        self._compile_anew()
 
     def build(self, in_shape: tuple[int, ...]) -> None:
         in_shape = tuple(in_shape)
@@ -102,24 +167,94 @@ class NTKDiscriminator(Discriminator):
 
         Raises:
             ConfigError: If the batches do not fit each other or the kernel.
-            TrainingDiverged: If the ODE solver does not reach its tolerance.
+            TrainingDiverged: If the solver comes to no end, or to no numbers (on a GPU ``check`` raises it).
+            RuntimeError: If another thread is fitting this discriminator.
         """
         check_batch(real, fake)
+        with fitting_alone(self):
+            self._fit(real, fake)
+
+    def fit_part(self, real: Tensor, fake: Tensor, *, of: tuple[int, int]) -> None:
+        """Finds the dual weights for a part of a batch: its points have the masses that they have in the whole.
+
+        Args:
+            real: ``(M, ...)``.
+            fake: ``(N, ...)``.
+            of: How many reals and how many fakes the whole has.
+        """
+        self._whole = of
+        try:
+            self.fit(real, fake)
+        finally:
+            self._whole = None
+
+    def share_compiled(self, other: "NTKDiscriminator") -> None:
+        """Takes another's compiled functions, for parts of batches, of ever new sizes; both have the same settings."""
+        self._compiled, self._gram, self._in_parts = other._compiled, other._gram, True
+
+    def _fit(self, real: Tensor, fake: Tensor) -> None:
         self.build(real.shape[1:])
+        self._take_up(real.device)
         self._use(real.device)
-        with self._engine.precision():
-            arrays = [self._cross(batch, name) for name, batch in (("real", real), ("fake", fake))]
-            f_0 = self._initial_values((fake, len(arrays[1])), (real, len(arrays[0])))
-        self._crossed = None if fake.is_inference() else _Crossed(fake.detach(), fake._version, arrays[1])
-        trained = self._engine.fit(*arrays, len(real), len(fake), f_0)
-        trained.points.block_until_ready()  # the batch has been read: whoever owns it may change it
-        if (self.loss.slopes == "any" or self.inertia) and not trained.converged:
+        with self._compiled.precision():
+            fakes = self._cross(fake, "fake")
+            reals = self._cross(real, "real", beside=len(fakes))
+            f_0 = self._start((fake, len(fakes)), (real, len(reals)))
+        problem = reals, fakes, *_counts(real, fake, self._whole), f_0, self._messages()
+        trained = self._compiled.fit(*problem)
+        bridge.follow(trained.weights)  # the batch has been read: whoever owns it may change it
+        # Several processes have waited for each other already.
+        if self.kept is not None or not bridge.by_streams(real.device) or processes() > 1:
+            self._refuse_unsolved(trained)
+        if self.kept is None:
+            self._remember(fake, trained)
+        self._trained = trained if self.kept is None else self._keep(self.kept, trained, real, fake)
+        self._fits += 1
+        if self.check_every and self.time and (self._fits == _EARLY or self._fits % self.check_every == 0):
+            self.accuracy = self._compiled.accuracy(trained, *problem)
+            self._warn()
+
+    def reset(self) -> None:
+        """Forgets what was learnt: f = 0 again."""
+        self._trained = None
+        if self.kept is not None:
+            self.kept.clear()
+
+    def _keep(self, kept: Kept, trained: Any, real: Tensor, fake: Tensor) -> Any:
+        """The f after this fit: what it adds, and what is left of before."""
+        with self._compiled.precision():
+            weights = bridge.to_torch(trained.weights)
+        of_fakes, of_reals = weights[: len(fake)], weights[trained.fakes : trained.fakes + len(real)]
+        kept.add(*((self._cast(batch).clone(), w.clone()) for batch, w in ((real, of_reals), (fake, of_fakes))))
+        return self._expansion(kept, real.device)
+
+    def _expansion(self, kept: Kept, device: torch.device) -> Any:
+        with self._compiled.precision():
+            return self._compiled.expansion(*(bridge.to_jax(part) for part in kept.expansion(device)))
+
+    def _take_up(self, device: torch.device) -> None:
+        """Puts a state that was loaded into use."""
+        if self.kept is not None and self.kept.changed:
+            self._use(device)
+            self._trained = self._expansion(self.kept, device) if self.kept else None
+            self.kept.changed = False
+
+    def check(self) -> None:
+        if self._trained is not None:
+            self._refuse_unsolved(self._trained)
+        if not all(self._same):
+            raise TrainingDiverged(
+                "The fakes that the discriminator was fitted to were written to before they were scored, past torch's "
+                "version counters (through .data, DLPack or another library): write through torch, or to a clone."
+            )
+
+    def _refuse_unsolved(self, trained: Any) -> None:
+        if not trained.converged:
             raise TrainingDiverged(
                 f"The gradient flow of {self.loss!r} over time {self.time:g} was not solved to "
-                f"rtol={self._dynamics.rtol:g} within {self._dynamics.max_steps} steps. A shorter time or a larger "
+                f"rtol={self._flow.rtol:g} within {self._flow.max_steps} steps. A shorter time or a larger "
                 "rtol helps; so does a look at the samples for NaN or huge values."
             )
-        self._trained = trained
 
     def forward(self, x: Tensor) -> Tensor:
         """Scores ``(N,)`` of samples ``(N, ...)``, in the dtype of ``x`` (float32 for half precision).
@@ -130,13 +265,18 @@ class NTKDiscriminator(Discriminator):
         Raises:
             ConfigError: If ``fit`` has not been called, or the samples have another shape.
         """
+        self._take_up(x.device)
         if self._trained is None:
+            if self.kept is not None:
+                return 0 * x.flatten(1).sum(1)
             raise ConfigError("The infinite-width discriminator has no scores before fit(real, fake).")
         if tuple(x.shape[1:]) != self._in_shape or len(x) == 0:
             raise ConfigError(f"Expected samples of shape (N, {str(self._in_shape)[1:]}, got {tuple(x.shape)}.")
-        if x.dtype in (torch.float16, torch.bfloat16):
-            x = x.float()
-        scores = _Scores.apply(x, self) if torch.is_grad_enabled() and x.requires_grad else self._scores(x)
+        wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+        if torch.is_grad_enabled() and x.requires_grad:
+            scores = _Scores.apply(wide, self, self._place_among_fakes(x, self._trained))
+        else:
+            scores = self._scores(wide)
         return scores if self.initial is None else scores + self.initial(x)
 
     @torch.no_grad()
@@ -144,115 +284,216 @@ class NTKDiscriminator(Discriminator):
         """The Gram matrix ``(N, N)`` of samples ``(N, ...)``, in the discriminator's ``dtype``; needs no ``fit``."""
         import jax
 
-        from lightning_gantk.kernels import products
+        from lightning_gantk.kernels import expansion
 
         self.build(x.shape[1:])
         self._use(x.device)
         wide = torch.float64 if self.dtype == "float64" else torch.float32
-        with self._engine.precision():
+        with self._compiled.precision():
             if self._gram is None:
-                self._gram = jax.jit(lambda points: products.gram(self.kernel, points))
+                self._gram = jax.jit(lambda points: expansion.gram(self.kernel, points))
             return bridge.to_torch(self._gram(bridge.to_jax(bridge.cast(x, wide))))
+
+    @property
+    def has_witness(self) -> bool:
+        """Whether a fit with IPM gives ``time`` times the witness of the batch."""
+        return self._training.has_witness
+
+    @property
+    def fits_parts(self) -> bool:
+        """Whether ``fit_part`` may be used."""
+        return not (self._training.keep or self._training.gradient_penalty)
+
+    @torch.no_grad()
+    def energy_at(self, x: Tensor) -> float:
+        """Mean over samples ``(N, ...)`` of ``k(x, x) + sum_a d_a d'_a k(x, x)``: of the squares of f and its gradient.
+
+        Raises:
+            ConfigError: If the kernel has no such derivatives, or nobody says what they are.
+        """
+        self._use(x.device)
+        with self._compiled.precision():
+            return float(self.kernel.energy(self._cross(x, "x")[: len(x)]).mean())
 
     @torch.no_grad()
     def statistics(self, real_scores: Tensor, fake_scores: Tensor) -> dict[str, Tensor]:
         """As the base class, with the kernel's MMD where L(f_t) = t MMD^2 (IPM)."""
         found = super().statistics(real_scores, fake_scores)
-        if isinstance(self.loss, IPM) and self.initial is None and self.time and not self.inertia:
+        if isinstance(self.loss, IPM) and self.initial is None and self.time and self.has_witness:
             found["mmd"] = (found["objective"] / self.time).clamp(min=0).sqrt()
         return found
 
     def extra_repr(self) -> str:
         return f"kernel={self.kernel!r}, loss={self.loss!r}, time={self.time:g}, dtype={self.dtype!r}"
 
+    @property
+    def doubts(self) -> list[str]:
+        """What the last look at the accuracy found too large, in words."""
+        if self.accuracy is None:
+            return []
+        found, limit, doubts = self.accuracy, _LIMITS[self.dtype], []
+        if not found.scores <= limit:
+            causes = {"evaluation": "the kernel", "sensitivity": "the Gram matrix", "solver": "the solver"}
+            worst = max(causes, key=lambda name: math.inf if math.isnan(getattr(found, name)) else getattr(found, name))
+            doubts.append(
+                f"scores may be wrong by {found.scores:.1e} of their largest sum |k w| (limit {limit:g}), most of it "
+                f"by {causes[worst]}"
+            )
+        if not found.gradients <= _GRADIENT_LIMIT:
+            doubts.append(f"gradients may be wrong by {found.gradients:.1e} of themselves (limit {_GRADIENT_LIMIT:g})")
+        return doubts
+
+    def _warn(self) -> None:
+        """Says once what is in doubt, and what helps."""
+        if self._warned or not (doubts := self.doubts):
+            return
+        self._warned = True
+        helps = "dtype: float64 helps, or" if self.dtype == "float32" else "What helps is"
+        warnings.warn(
+            f"{self.dtype} does not resolve this batch with {self.kernel!r}, {self.loss!r} and time={self.time:g}: "
+            f"{'; '.join(doubts)}. {helps} a shorter time, or samples of a size near 1 without far outliers.",
+            stacklevel=3,
+        )
+
+    def _compile_anew(self) -> None:
+        """Makes what belongs to this process: compiled functions, the sizes they know, the fakes of the last fit."""
+        self._compiled = self._training.compiled(self.kernel, self._flow, self.dtype)
+        self._gram: Callable | None = None
+        self._sizes: dict[str, set[int]] = {"real": set(), "fake": set(), "x": set()}  # batch sizes compiled for
+        self._fakes: tuple[Any, Tensor, int | None] | None = None  # outcome of the last fit, its fakes, their version
+        self._same: list[Any] = []  # whether those that were scored as these fakes are: booleans of JAX, still to come
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but compiled functions, which belong to a process: copies and pickles compile their own."""
+        return {name: value for name, value in vars(self).items() if name not in _NOT_COPIED}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._device = None  # JAX may not have been made ready here
+        self._compile_anew()
+
+    @staticmethod
+    def _messages() -> Any:
+        """To the other processes, if there are any."""
+        if processes() == 1:
+            return None
+        from lightning_gantk.discriminators.messages import ProcessMessages
+
+        return ProcessMessages()
+
     @torch.no_grad()
-    def _initial_values(self, *batches: tuple[Tensor, int]) -> Any:
-        """f_0 of each batch, filled up to a number of rows; None where f_0 = 0."""
-        if self.initial is None:
+    def _start(self, *batches: tuple[Tensor, int]) -> Any:
+        """What training starts from at each batch, filled up to a number of rows; None where that is 0."""
+        if self.kept is not None and self._trained is not None:
+            start = self._scores
+        elif self.initial is not None:
+            start = self.initial
+        else:
             return None
         dtype = getattr(torch, self.dtype)
-        return tuple(bridge.to_jax(bridge.fill(self.initial(batch).to(dtype), rows)) for batch, rows in batches)
+        return tuple(bridge.to_jax(bridge.fill(start(batch).to(dtype), rows)) for batch, rows in batches)
 
     def _scores(self, x: Tensor) -> Tensor:
-        with self._engine.precision():
-            values = bridge.to_torch(self._engine.scores(self._trained, self._cross(x, "x")))
+        with self._compiled.precision():
+            values = bridge.to_torch(self._compiled.scores(self._trained, self._cross(x, "x")))
         return values[: len(x)].to(x.dtype)
 
-    def _scores_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        with self._engine.precision():
-            array = self._cross(x, "x")
-            if self._crossed is not None and array is self._crossed.array:
-                results = self._engine.scores_and_gradient_at_fakes(self._trained)
+    def _scores_and_gradient(self, x: Tensor, place: int | None) -> tuple[Tensor, Tensor]:
+        trained = self._trained
+        with self._compiled.precision():
+            if place is None:
+                results = self._compiled.scores_and_gradient(trained, self._cross(x, "x"))
+            elif processes() > 1:
+                results = self._compiled.scores_and_gradient_at_some_fakes(trained, place, len(x))
+            elif bridge.by_streams(x.device):
+                fakes = bridge.to_jax(bridge.fill(self._cast(x), trained.fakes))
+                *results, same = self._compiled.scores_and_gradient_at_these_fakes(trained, fakes)
+                self._same.append(same)
             else:
-                results = self._engine.scores_and_gradient(self._trained, array)
+                results = self._compiled.scores_and_gradient_at_fakes(trained)
             values, gradient = (bridge.to_torch(result)[: len(x)].to(x.dtype) for result in results)
         return values, gradient
 
-    def _cross(self, batch: Tensor, name: str) -> Any:
-        """A batch as a JAX array, filled up to a size that was compiled for where one is near enough."""
-        sizes = [size for size in self._compiled[name] if len(batch) <= size <= _MOST_FILLING * len(batch)]
-        rows = min(sizes, default=len(batch))
-        self._compiled[name].add(rows)
-        if name == "x" and self._crossed is not None and self._crossed.is_of(batch, rows):
-            return self._crossed.array
+    def _cross(self, batch: Tensor, name: str, beside: int = 0) -> Any:
+        """A batch as a JAX array, filled up to a size that was compiled for where one is near enough.
+
+        Rows for training are a multiple of the processes together with those ``beside`` them.
+        """
+        if self._in_parts:
+            rows = _rounded(len(batch))
+        else:
+            sizes = [size for size in self._sizes[name] if len(batch) <= size <= _MOST_FILLING * len(batch)]
+            rows = min(sizes, default=len(batch))
+            self._sizes[name].add(rows)
+        if beside:
+            rows += -(rows + beside) % processes()
+        return bridge.to_jax(bridge.fill(self._cast(batch), rows))
+
+    def _cast(self, batch: Tensor) -> Tensor:
         wide = torch.float64 if self.dtype == "float64" and batch.dtype == torch.float64 else torch.float32
-        return bridge.to_jax(bridge.fill(bridge.cast(batch.detach(), wide), rows))
+        return bridge.cast(batch.detach(), wide)
+
+    def _remember(self, fake: Tensor, trained: Any) -> None:
+        """Keeps what ``_place_among_fakes`` needs: the values, or for one process on a GPU the tensor itself."""
+        known, self._same = fake.detach(), []
+        if bridge.by_streams(fake.device) and processes() == 1:
+            self._fakes = trained, known, None if fake.is_inference() else fake._version
+        else:
+            self._fakes = trained, known.clone(), None
+
+    def _place_among_fakes(self, x: Tensor, trained: Any) -> int | None:
+        """Where these stand among the very fakes of a fit, as in a training step: their pairs are worked out once.
+
+        They are all of them, or with several processes the part of this one; None is for others.
+
+        Values are compared, which one pass over the samples does: whoever writes through ``.data``, numpy or JAX leaves
+        no trace in torch's version counters. On a GPU the host would wait for the answer. There it is the same memory
+        and version, and the values are compared where they are: see ``scores_and_gradient_at_these_fakes``.
+        """
+        owner, known, version = self._fakes or (None, x, None)
+        if owner is not trained or len(known) != processes() * len(x) or known.device != x.device:
+            return None
+        if processes() > 1 or not bridge.by_streams(x.device):
+            own = own_part(known)
+            same = own.shape == x.shape and torch.equal(own, x.detach().to(known.dtype))
+            return rank() * len(x) if same else None
+        same_memory = x.data_ptr() == known.data_ptr() and x.stride() == known.stride() and x.dtype == known.dtype
+        return 0 if same_memory and version is not None and x._version == version else None
 
     def _use(self, device: torch.device) -> None:
         if device != self._device:
             bridge.prepare(device)
+            self.kernel.check_device(device.type)
             self._device = device
-
-
-@dataclass(frozen=True)
-class _Crossed:
-    """A batch that has crossed to JAX: a training step scores the fakes that it has just fitted."""
-
-    tensor: Tensor  # holds the memory, so that no other batch can come to lie there
-    version: int
-    array: Any
-
-    def is_of(self, batch: Tensor, rows: int) -> bool:
-        """Whether the array is that of a batch filled up to so many rows, unchanged since."""
-        ours, theirs = ((t.data_ptr(), t.shape, t.stride(), t.dtype) for t in (self.tensor, batch))
-        return (
-            ours == theirs
-            and len(self.array) == rows
-            and not batch.is_inference()
-            and (batch._version == self.version == self.tensor._version)
-        )
 
 
 class _Scores(torch.autograd.Function):
     """Scores whose gradient came with them: the backward pass is one product in torch."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, discriminator: NTKDiscriminator) -> Tensor:
-        values, gradient = discriminator._scores_and_gradient(x)
+    def forward(ctx: Any, x: Tensor, discriminator: NTKDiscriminator, place: int | None) -> Tensor:
+        values, gradient = discriminator._scores_and_gradient(x, place)
         ctx.save_for_backward(gradient, x)
         return values
 
     @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *upstreams: Tensor) -> tuple[Tensor, None, None]:
         gradient, x = ctx.saved_tensors
-        product = upstream.view(-1, *(1,) * (gradient.ndim - 1)) * gradient
-        # With `create_graph` the gradient would pass for a constant, and a penalty on it would silently do nothing.
-        return (_Once.apply(product, x) if torch.is_grad_enabled() else product), None
+        product = upstreams[0].view(-1, *(1,) * (gradient.ndim - 1)) * gradient
+        return once(product, x), None, None
 
 
-class _Once(torch.autograd.Function):
-    """A gradient that cannot be differentiated again, and says so."""
+def _counts(real: Tensor, fake: Tensor, whole: tuple[int, int] | None) -> tuple[Any, Any]:
+    """How many reals and fakes count; of a part, each with how many the whole has."""
+    if whole is None:
+        return len(real), len(fake)
+    return (len(real), whole[0]), (len(fake), whole[1])
 
-    @staticmethod
-    def forward(ctx: Any, gradient: Tensor, x: Tensor) -> Tensor:
-        return gradient.view_as(gradient)
 
-    @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor]:
-        raise NotImplementedError(
-            "The scores of an infinite-width discriminator can be differentiated once, not twice: it needs no gradient "
-            "penalty, and for other uses of second derivatives a wide FiniteDiscriminator stands in."
-        )
+def _rounded(rows: int) -> int:
+    """The next of 1, 2, 3, 4, 6, 8, 12, 16, ...: few sizes to compile for, and at most half as much again."""
+    power = 1 << max(rows - 1, 0).bit_length()
+    return 3 * power // 4 if rows <= 3 * power // 4 and power >= 4 else power
 
 
 def _as_kernel(kernel: "Architecture | Kernel | Callable", kind: Literal["ntk", "nngp"]) -> "Kernel":

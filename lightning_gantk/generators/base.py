@@ -14,16 +14,22 @@ class Generator(nn.Module, ABC):
 
     Args:
         out_shape: Shape of one sample, ``(C, H, W)`` or ``(d,)``.
+        classes: How many classes it makes samples of, where latents know a class: ``latent_of`` then draws
+            latents of given classes, and ``labels`` reads them off.
 
     Attributes:
         out_shape: The same, as a tuple.
+        classes: The same.
 
     Raises:
-        ConfigError: If ``out_shape`` is neither.
+        ConfigError: If ``out_shape`` is neither, or there are fewer than two classes.
     """
 
-    def __init__(self, *, out_shape: Sequence[int]):
+    def __init__(self, *, out_shape: Sequence[int], classes: int | None = None):
         super().__init__()
+        if classes is not None and (isinstance(classes, bool) or not isinstance(classes, int) or classes < 2):
+            raise ConfigError(f"'classes' must be a whole number of at least 2, or null for none; got {classes!r}.")
+        self.classes = classes
         self.out_shape = tuple(out_shape)
         if len(self.out_shape) not in (1, 3) or any(not isinstance(n, int) or n < 1 for n in self.out_shape):
             raise ConfigError(
@@ -43,6 +49,16 @@ class Generator(nn.Module, ABC):
             generator: Source of random numbers; torch's global one of ``device`` where none is given. One on the CPU
                 gives the same samples on every device.
         """
+
+    def latent_of(
+        self, labels: Tensor, *, device: torch.device | str | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draws a latent of each of these classes ``(n,)``, for a generator with ``classes``; else as ``latent``."""
+        raise NotImplementedError(f"{type(self).__name__} has 'classes', and no 'latent_of' to draw latents of them.")
+
+    def labels(self, latent: Tensor) -> Tensor:
+        """The classes ``(n,)``, int64, of latents ``(n, ...)`` of a generator with ``classes``."""
+        raise NotImplementedError(f"{type(self).__name__} has 'classes', and no 'labels' to tell those of latents.")
 
     def population(self) -> Tensor | None:
         """Latents of all samples there are, on the CPU, where they are finitely many (particles); else None.

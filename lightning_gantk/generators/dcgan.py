@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators.activations import activated, parse
-from lightning_gantk.generators.base import Generator
-from lightning_gantk.generators.latent import Distribution, LatentSampler
+from lightning_gantk.generators.latent import Distribution
+from lightning_gantk.generators.noise import NoiseGenerator
 
 _SMALLEST = 4  # pixels on a side where the doublings start, where the size allows it
 
 
-class DCGANGenerator(Generator):
+class DCGANGenerator(NoiseGenerator):
     """Dense, then transposed convolutions (4x4, stride 2) that double the image up to its size, with tanh at the end.
 
     After Radford, Metz and Chintala, "Unsupervised representation learning with deep convolutional GANs", 2016. Height
@@ -31,6 +31,7 @@ class DCGANGenerator(Generator):
             of parallel branches; also "silu" and "tanh".
         batch_norm: BatchNorm before each activation. It speeds training up; without it samples of a batch are
             independent.
+        classes: How many classes, where each sample is to be of one: coordinates of the latent then say which.
 
     Raises:
         ConfigError: If an argument is not one of those allowed.
@@ -45,13 +46,13 @@ class DCGANGenerator(Generator):
         latent: Distribution = "normal",
         activation: str | Mapping[str, Any] | list[str | Mapping[str, Any]] = "relu",
         batch_norm: bool = True,
+        classes: int | None = None,
     ):
-        super().__init__(out_shape=out_shape)
+        super().__init__(out_shape=out_shape, latent_dim=latent_dim, latent=latent, classes=classes)
         doublings = _doublings(self.out_shape)
         if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
             raise ConfigError(f"'channels' must be a positive whole number, got {channels!r}.")
         activations = parse(activation)
-        self.latent_sampler = LatentSampler(latent_dim, latent)
         depth, height, width = self.out_shape
         widths = [channels * 2**stage for stage in reversed(range(doublings))]
         start = (widths[0], height // 2**doublings, width // 2**doublings)
@@ -61,17 +62,14 @@ class DCGANGenerator(Generator):
             norm = [nn.BatchNorm2d(into)] if batch_norm else []
             return norm + activated(activations, lambda: nn.ConvTranspose2d(into, out, 4, 2, 1, bias=bias))
 
-        layers: list[nn.Module] = [nn.Linear(latent_dim, start[0] * start[1] * start[2], bias=not batch_norm)]
+        layers: list[nn.Module] = [
+            nn.Linear(self.latent_sampler.size, start[0] * start[1] * start[2], bias=not batch_norm)
+        ]
         layers += [nn.Unflatten(1, start)]
         for features, following in pairwise(widths):
             layers += doubling(features, following, last=False)
         layers += [*doubling(widths[-1], depth, last=True), nn.Tanh()]
         self.network = nn.Sequential(*layers).to(memory_format=torch.channels_last)
-
-    def latent(
-        self, n: int, *, device: torch.device | str | None = None, generator: torch.Generator | None = None
-    ) -> Tensor:
-        return self.latent_sampler(n, device=device, generator=generator)
 
     def forward(self, latent: Tensor) -> Tensor:
         # The layers keep the format of their weights on most machines; where they do not, this copies.

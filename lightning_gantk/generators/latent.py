@@ -4,6 +4,7 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from lightning_gantk.errors import ConfigError
 
@@ -16,28 +17,64 @@ class LatentSampler:
     Args:
         dim: Number of coordinates.
         distribution: "normal" or "uniform".
+        classes: How many classes there are: a latent then has so many coordinates more, 1 in that of its class and 0 in
+            the others.
+
+    Attributes:
+        size: Coordinates of a latent, those of the class included.
 
     Raises:
         ConfigError: If ``dim`` is not positive or the distribution is unknown.
     """
 
-    def __init__(self, dim: int, distribution: Distribution = "normal"):
+    def __init__(self, dim: int, distribution: Distribution = "normal", classes: int | None = None):
         if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
             raise ConfigError(f"'latent_dim' must be a positive whole number, got {dim!r}.")
         if distribution not in get_args(Distribution):
             raise ConfigError(f"'latent' must be 'normal' or 'uniform', got {distribution!r}.")
-        self.dim, self.distribution = dim, distribution
+        self.dim, self.distribution, self.classes = dim, distribution, classes
+        self.size = dim + (classes or 0)
 
     def __call__(
-        self, n: int, *, device: torch.device | str | None = None, generator: torch.Generator | None = None
+        self,
+        n: int,
+        *,
+        device: torch.device | str | None = None,
+        generator: torch.Generator | None = None,
+        labels: Tensor | None = None,
     ) -> Tensor:
-        """Draws ``(n, dim)`` float32 samples; see ``Generator.latent``."""
+        """Draws ``(n, size)`` float32 samples; see ``Generator.latent``. Classes not given go round in turn."""
         source = device if generator is None else generator.device
         if self.distribution == "normal":
             latent = torch.randn(n, self.dim, device=source, generator=generator)
         else:
             latent = torch.rand(n, self.dim, device=source, generator=generator).mul_(2).sub_(1)
+        if self.classes is not None:
+            known = checked_labels(labels, n, self.classes).to(latent.device)
+            latent = torch.cat([latent, one_hot(known, self.classes).to(latent.dtype)], dim=1)
         return latent.to(device) if device is not None else latent
+
+    def labels(self, latent: Tensor) -> Tensor:
+        """The classes ``(n,)`` of latents ``(n, size)``."""
+        return latent[:, self.dim :].argmax(dim=1)
 
     def __repr__(self) -> str:
         return f"{self.dim}-dimensional {self.distribution}"
+
+
+def checked_labels(labels: Tensor | None, n: int, classes: int) -> Tensor:
+    """Classes of ``n`` samples, those given or all in turn.
+
+    Raises:
+        ConfigError: If there are more or fewer than samples, or one is no class.
+    """
+    if labels is None:
+        return torch.arange(n) % classes
+    if labels.shape != (n,):
+        raise ConfigError(f"'labels' must be one class for each of {n} samples, got shape {tuple(labels.shape)}.")
+    if n and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise ConfigError(
+            f"Labels must lie between 0 and {classes - 1}, got {int(labels.min())} to {int(labels.max())}: set the "
+            "generator's 'classes' to the number of classes."
+        )
+    return labels.long()

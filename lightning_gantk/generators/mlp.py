@@ -5,16 +5,15 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators.activations import activated, parse
-from lightning_gantk.generators.base import Generator
-from lightning_gantk.generators.latent import Distribution, LatentSampler
+from lightning_gantk.generators.latent import Distribution
+from lightning_gantk.generators.noise import NoiseGenerator
 
 
-class MLPGenerator(Generator):
+class MLPGenerator(NoiseGenerator):
     """Dense layers with an activation between them.
 
     Args:
@@ -26,6 +25,7 @@ class MLPGenerator(Generator):
         output: "tanh" keeps every coordinate in [-1, 1], "linear" leaves them free; where none is given, images
             take tanh and vectors linear.
         latent: "normal" or "uniform".
+        classes: How many classes, where each sample is to be of one: coordinates of the latent then say which.
 
     Raises:
         ConfigError: If an argument is not one of those allowed.
@@ -40,25 +40,20 @@ class MLPGenerator(Generator):
         activation: str | Mapping[str, Any] | list[str | Mapping[str, Any]] = "relu",
         output: Literal["tanh", "linear"] | None = None,
         latent: Distribution = "normal",
+        classes: int | None = None,
     ):
-        super().__init__(out_shape=out_shape)
+        super().__init__(out_shape=out_shape, latent_dim=latent_dim, latent=latent, classes=classes)
         activations = parse(activation)
         if output not in (None, "tanh", "linear"):
             raise ConfigError(f"'output' must be 'tanh', 'linear' or null, got {output!r}.")
         if any(not isinstance(units, int) or units < 1 for units in hidden):
             raise ConfigError(f"'hidden' must list positive whole numbers, got {list(hidden)}.")
-        self.latent_sampler = LatentSampler(latent_dim, latent)
         bounded = output == "tanh" or (output is None and len(self.out_shape) == 3)
-        sizes = [latent_dim, *hidden, math.prod(self.out_shape)]
+        sizes = [self.latent_sampler.size, *hidden, math.prod(self.out_shape)]
         layers: list[nn.Module] = [nn.Linear(sizes[0], sizes[1])]
         for fan_in, fan_out in pairwise(sizes[1:]):
             layers += activated(activations, lambda into=fan_in, out=fan_out: nn.Linear(into, out))
         self.network = nn.Sequential(*layers, *([nn.Tanh()] if bounded else []))
-
-    def latent(
-        self, n: int, *, device: torch.device | str | None = None, generator: torch.Generator | None = None
-    ) -> Tensor:
-        return self.latent_sampler(n, device=device, generator=generator)
 
     def forward(self, latent: Tensor) -> Tensor:
         flat = self.network(latent)

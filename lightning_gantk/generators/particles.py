@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators.base import Generator
+from lightning_gantk.generators.latent import checked_labels
 from lightning_gantk.processes import processes
 
 if TYPE_CHECKING:
-    from lightning.pytorch import LightningDataModule
+    from datamodules import DataModule
 
 
 class Particles(Generator):
@@ -38,10 +39,13 @@ class Particles(Generator):
             of an ``.npy`` or ``.pt`` file of one, or a data module, of which the first training samples are taken.
         noise: Standard deviation of the normal noise, half width of the uniform one, or standard deviation of normal
             noise added to given samples. None: 1 where there is only noise, 0 for given samples.
+        classes: How many classes, where each particle is to be of one: particle i is of class i mod ``classes``.
         per_particle: Whether the gradient is that of each particle's own ``c(f(x))`` and not of the batch's mean.
 
     Attributes:
         samples: The particles, ``(n, *out_shape)``.
+        start: "normal", "uniform" or "given", where they started.
+        start_noise: Size of the noise there.
 
     Raises:
         ConfigError: If an argument is not one of those allowed, or there are fewer given samples than particles.
@@ -52,16 +56,19 @@ class Particles(Generator):
         n: int | None = 500,
         out_shape: Sequence[int] = (2,),
         *,
-        start: "str | Tensor | LightningDataModule" = "normal",
+        start: "str | Tensor | DataModule" = "normal",
         noise: float | None = None,
         per_particle: bool = False,
+        classes: int | None = None,
     ):
-        super().__init__(out_shape=out_shape)
+        super().__init__(out_shape=out_shape, classes=classes)
         if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):
             raise ConfigError(f"'n', the number of particles, must be a positive whole number, got {n!r}.")
         if noise is not None and not 0 <= noise < float("inf"):
             raise ConfigError(f"'noise' must be at least 0, got {noise}.")
         self.per_particle = per_particle
+        self.start = start if isinstance(start, str) and start in ("normal", "uniform") else "given"
+        self.start_noise = (0.0 if self.start == "given" else 1.0) if noise is None else noise
         if isinstance(start, str) and start in ("normal", "uniform"):
             if n is None:
                 raise ConfigError(f"start={start!r} needs a number of particles: set 'n'.")
@@ -86,6 +93,31 @@ class Particles(Generator):
         chosen = torch.randperm(count, device=source, generator=generator)[:n]
         return chosen.to(device) if device is not None else chosen
 
+    def latent_of(
+        self, labels: Tensor, *, device: torch.device | str | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
+        assert self.classes is not None  # or there are none to choose from
+        chosen = self._of_classes(checked_labels(labels, len(labels), self.classes).cpu(), generator)
+        return chosen.to(device) if device is not None else chosen
+
+    def labels(self, latent: Tensor) -> Tensor:
+        assert self.classes is not None  # or there are none
+        return latent % self.classes
+
+    def _of_classes(self, labels: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Particles of these classes: of each class in a random order, and round again where they are too few."""
+        assert self.classes is not None
+        chosen = torch.empty_like(labels)
+        for number in labels.unique().tolist():
+            rows = (labels == number).nonzero().flatten()
+            own = torch.arange(number, len(self.samples), self.classes)
+            if len(own) == 0:
+                raise ConfigError(f"{len(self.samples)} particles are too few for {self.classes} classes: raise 'n'.")
+            source = None if generator is None or generator.device.type != "cpu" else generator
+            order = own[torch.randperm(len(own), generator=source)] if len(rows) < len(own) else own
+            chosen[rows] = order[torch.arange(len(rows)) % len(order)]
+        return chosen
+
     def population(self) -> Tensor:
         return torch.arange(len(self.samples))
 
@@ -100,7 +132,7 @@ class Particles(Generator):
     def extra_repr(self) -> str:
         return f"n={len(self.samples)}, out_shape={self.out_shape}, per_particle={self.per_particle}"
 
-    def _given(self, start: "str | Tensor | LightningDataModule", n: int | None) -> Tensor:
+    def _given(self, start: "str | Tensor | DataModule", n: int | None) -> Tensor:
         """The first ``n`` given samples, as a new float32 tensor."""
         if isinstance(start, str):
             source, found = f"the file {start!r}", _read(Path(start))
@@ -126,13 +158,13 @@ class _Scaled(torch.autograd.Function):
     """The identity, with the gradient multiplied by a number."""
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, factor: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, factor: float) -> Tensor:
         ctx.factor = factor
         return x.view_as(x)
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, upstream: Tensor) -> tuple[Tensor, None]:
-        return ctx.factor * upstream, None
+    def backward(ctx: Any, *upstreams: Tensor) -> tuple[Tensor, None]:
+        return ctx.factor * upstreams[0], None
 
 
 def _read(path: Path) -> Tensor:

@@ -11,10 +11,24 @@ except ImportError as error:
         "or choose a finite discriminator."
     ) from error
 
+import lightning_gantk.kernels.architecture  # noqa: F401 - registers itself with architectures
 from lightning_gantk.kernels.energy import EnergyDistance
+from lightning_gantk.kernels.features import FeatureKernel
+from lightning_gantk.kernels.fourier_poisson import FourierPoisson
 from lightning_gantk.kernels.inverse_multiquadric import InverseMultiquadric
 from lightning_gantk.kernels.laplace import Laplace
+from lightning_gantk.kernels.polyharmonic import Polyharmonic
 from lightning_gantk.kernels.rbf import RBF
 from lightning_gantk.kernels.transformed import TransformedKernel
 
-__all__ = ["RBF", "EnergyDistance", "InverseMultiquadric", "Kernel", "Laplace", "TransformedKernel"]
+__all__ = [
+    "RBF",
+    "EnergyDistance",
+    "FeatureKernel",
+    "FourierPoisson",
+    "InverseMultiquadric",
+    "Kernel",
+    "Laplace",
+    "Polyharmonic",
+    "TransformedKernel",
+]

@@ -1,35 +1,38 @@
 """The infinite-width kernel of an architecture."""
 
+import functools
 import logging
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, get_args
 
 import jax
 
-from lightning_gantk.architectures.layers import Conv, GlobalAveragePool, Layer, Serial, Sum
-from lightning_gantk.architectures.standard import Standard
+from lightning_gantk.architectures.base import Architecture
+from lightning_gantk.architectures.layers import Conv, GlobalAveragePool, Serial
+from lightning_gantk.architectures.limit import registered
 from lightning_gantk.errors import ConfigError
-from lightning_gantk.kernels import native, neural_tangents
-from lightning_gantk.kernels.base import Kernel, Products
-from lightning_gantk.kernels.images import ImageProducts
-from lightning_gantk.kernels.native_products import NativeSampleProducts, NativeVectorProducts
-from lightning_gantk.kernels.recursions import is_kinked, recursion_of
-from lightning_gantk.kernels.vectors import FEW, VectorProducts
-
-if TYPE_CHECKING:
-    from lightning_gantk.architectures.base import Architecture
+from lightning_gantk.kernels import neural_tangents
+from lightning_gantk.kernels.backends import native, pallas, tiles
+from lightning_gantk.kernels.backends.base import Backend, Differentiable, differentiable_gram
+from lightning_gantk.kernels.backends.jax_images import JaxImages
+from lightning_gantk.kernels.backends.jax_vectors import JaxVectors
+from lightning_gantk.kernels.backends.platforms import ByPlatform
+from lightning_gantk.kernels.base import Kernel
+from lightning_gantk.kernels.recursions import Recursion, recursion_of
+from lightning_gantk.kernels.stax import stax_layer
 
 log = logging.getLogger(__name__)
 _COPIES = 16  # whole (N, M, ...) arrays alive in the backward pass through neural-tangents, measured on MLP and DCGAN
-_ENGINES = ("auto", "native", "jax", "neural-tangents")
+_Wanted = Literal["auto", "native", "pallas", "jax", "neural-tangents"]
+_BACKENDS = get_args(_Wanted)
 
 
 class ArchitectureKernel(Kernel):
     """NTK (Jacot et al., 2018) or NNGP kernel of an architecture.
 
-    Layers of ``architectures.layers`` have recursions of our own: native code on the CPU in float32 (where a C++
-    compiler is found), JAX otherwise. A global average pool, the standard parameterization, and layers of your own that
-    have no recursion, go through neural-tangents (Novak et al., 2020). ``repr`` says which of both, the log which
-    engine ran.
+    Layers of ``architectures.layers`` have recursions of our own: for float32 native code on the CPU and fused kernels
+    on CUDA GPUs, JAX otherwise. A global average pool, the standard parameterization, and layers of your own that have
+    no recursion, go through neural-tangents (Novak et al., 2020). ``repr`` says which of both, the log which backend
+    ran.
 
     Inner products are taken at the highest matmul precision: the TF32 default of recent GPUs leaves no digits of
     1 - cos^2 between near neighbours.
@@ -37,102 +40,101 @@ class ArchitectureKernel(Kernel):
     Args:
         architecture: The description.
         kind: "ntk" or "nngp".
-        engine: "auto", or one that must be taken: "native", "jax" or "neural-tangents".
+        backend: "auto", or one that must be taken: "native", "pallas" (in float32, and interpreted on a CPU,
+            slowly), "jax" or "neural-tangents".
 
     Raises:
-        ConfigError: If ``kind`` or ``engine`` is unknown, the engine cannot take the architecture, or JAX or
+        ConfigError: If ``kind`` or ``backend`` is unknown, the backend cannot take the architecture, or JAX or
             neural-tangents cannot be used.
     """
 
     def __init__(
         self,
-        architecture: "Architecture",
+        architecture: Architecture,
         kind: Literal["ntk", "nngp"] = "ntk",
         *,
-        engine: Literal["auto", "native", "jax", "neural-tangents"] = "auto",
+        backend: _Wanted = "auto",
     ):
         if kind not in ("ntk", "nngp"):
             raise ConfigError(f"A kernel's kind must be 'ntk' or 'nngp', got {kind!r}.")
-        if engine not in _ENGINES:
-            raise ConfigError(f"'engine' must be one of {', '.join(map(repr, _ENGINES))}, got {engine!r}.")
-        self.architecture, self.kind, self.engine = architecture, kind, engine
-        self._layers = tuple(architecture.layers())
-        self._recursion = None if engine == "neural-tangents" else recursion_of(self._layers, kind)
+        if backend not in _BACKENDS:
+            raise ConfigError(f"'backend' must be one of {', '.join(map(repr, _BACKENDS))}, got {backend!r}.")
+        self.architecture, self.kind = architecture, kind
+        self._wanted: _Wanted = backend
+        layers = tuple(architecture.layers())
+        self._layer = Serial(layers)
+        self._recursion = None if backend == "neural-tangents" else recursion_of(layers, kind)
         self._stax = None
         if self._recursion is None:
-            if engine in ("native", "jax"):
-                raise ConfigError(f"No kernel recursion for a layer of {architecture!r}: use engine='neural-tangents'.")
-            self._stax = Serial(self._layers).stax(neural_tangents.load().stax)[2]
+            if backend in ("native", "pallas", "jax"):
+                raise ConfigError(
+                    f"No kernel recursion for a layer of {architecture!r}: use backend='neural-tangents'."
+                )
+            self._stax = stax_layer(self._layer, neural_tangents.load().stax)[2]
 
     def __call__(self, x: jax.Array, y: jax.Array) -> jax.Array:
         if self._stax is not None:
             with jax.default_matmul_precision("highest"):
                 return self._stax(x, y, self.kind)
-        return _gram(self, x, y)
+        shape, recursion = x.shape[1:], self._recursion
+        assert recursion is not None  # or there would be a kernel of neural-tangents
+        backend = self._backend(recursion, shape, x.dtype.name)
+        return differentiable_gram(backend, _in_jax(recursion, shape, tiles.CPU), x, y)
 
     def check(self, in_shape: tuple[int, ...]) -> None:
         self.architecture.check(in_shape)
 
-    def products(self, shape: tuple[int, ...], dtype: str) -> Products | None:
-        if self._recursion is None:
-            return None
-        plain = self._plain(shape)
-        wanted = self.engine == "native" or (
-            self.engine == "auto" and dtype == "float32" and jax.default_backend() == "cpu"
-        )
-        if not wanted or not native.available():
-            if self.engine == "native":
-                raise ConfigError("engine='native' cannot be used; the log says why.")
-            return plain
-        if isinstance(plain, ImageProducts) or shape[0] <= FEW:
-            few = len(shape) == 1 or isinstance(plain, ImageProducts)
-            if few and NativeSampleProducts.fits(self._recursion, shape):
-                return NativeSampleProducts(self._recursion)
-        if isinstance(plain, VectorProducts) and NativeVectorProducts.fits(self._recursion):
-            return NativeVectorProducts(self._recursion, plain.kinked)
-        return plain
+    def check_device(self, platform: str) -> None:
+        if self._wanted == "native" and platform != "cpu":
+            raise ConfigError(
+                f"backend='native' takes samples on the CPU, not on {platform!r}: leave it at 'auto', or set "
+                "trainer.accelerator to cpu."
+            )
+
+    def backend(self, shape: tuple[int, ...], dtype: str) -> Backend | None:
+        return None if self._recursion is None else self._backend(self._recursion, shape, dtype)
+
+    def _backend(self, recursion: Recursion, shape: tuple[int, ...], dtype: str) -> Backend:
+        cpu: Backend = _in_jax(recursion, shape, tiles.CPU)
+        cuda: Backend = _in_jax(recursion, shape, tiles.GPU)
+        other, single = cuda, dtype == "float32"
+        if self._wanted in ("auto", "native") and single:
+            cpu = native.backend_of(recursion, shape) or cpu
+        if self._wanted == "native" and cpu.name.startswith("JAX"):
+            raise ConfigError("backend='native' cannot be used: it takes float32 and a compiler; the log says more.")
+        if self._wanted in ("auto", "pallas") and single and jax.default_backend() != "cpu":
+            cuda = pallas.backend_of(recursion, shape, interpret=False) or cuda
+        if self._wanted == "pallas" and single:
+            fused = pallas.backend_of(recursion, shape, interpret=True)
+            if fused is None or (jax.default_backend() != "cpu" and cuda is other):
+                raise ConfigError(
+                    f"backend='pallas' cannot take {self.architecture!r}; the log says why. Leave it at 'auto'."
+                )
+            cpu = fused
+        return ByPlatform(cpu, other, cuda)
 
     def floats_per_pair(self, in_shape: tuple[int, ...]) -> int:
-        layer = Serial(self._layers)
-        if not _has(layer, Conv):
+        kinds = {type(layer) for layer in self._layer.walk()}
+        if Conv not in kinds:
             return _COPIES
         pixels = in_shape[-2] * in_shape[-1]
-        return _COPIES * (pixels**2 if _has(layer, GlobalAveragePool) else pixels)
+        return _COPIES * (pixels**2 if GlobalAveragePool in kinds else pixels)
 
-    def _plain(self, shape: tuple[int, ...]) -> ImageProducts | VectorProducts:
-        """The engine in plain JAX."""
-        recursion = self._recursion
-        if len(shape) == 3 and recursion.images:
-            return ImageProducts(recursion)
-        return VectorProducts(recursion.marginals, recursion.kernel, is_kinked(recursion.layer))
+    def __reduce__(self) -> tuple:
+        """Copies are made anew: neural-tangents' functions are local ones, which do not pickle."""
+        return functools.partial(type(self), backend=self._wanted), (self.architecture, self.kind)
 
     def __repr__(self) -> str:
-        engine = "own recursion" if self.engine == "auto" else self.engine
-        engine = "neural-tangents" if self._recursion is None else engine
-        return f"ArchitectureKernel({self.architecture!r}, kind={self.kind!r}, engine={engine!r})"
+        backend = "own recursion" if self._wanted == "auto" else self._wanted
+        backend = "neural-tangents" if self._recursion is None else backend
+        return f"ArchitectureKernel({self.architecture!r}, kind={self.kind!r}, backend={backend!r})"
 
 
-def _gram(kernel: ArchitectureKernel, x: jax.Array, y: jax.Array) -> jax.Array:
-    """The Gram matrix by the kernel's engine, with derivatives (in reverse mode, once) by the engine in JAX."""
-    plain = kernel._plain(x.shape[1:])
-
-    @jax.custom_vjp
-    def matrix(x: jax.Array, y: jax.Array) -> jax.Array:
-        return kernel.products(x.shape[1:], x.dtype.name).gram(x, y)
-
-    def forward(x: jax.Array, y: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-        return matrix(x, y), (x, y)
-
-    def backward(saved: tuple[jax.Array, jax.Array], cotangent: jax.Array) -> tuple[jax.Array, jax.Array]:
-        x, y = saved
-        return plain.pullback(x, y, cotangent), plain.pullback(y, x, cotangent.T)
-
-    matrix.defvjp(forward, backward)
-    return matrix(x, y)
+registered.register(Architecture, ArchitectureKernel)
 
 
-def _has(layer: Layer, kind: type[Layer]) -> bool:
-    """Whether a layer of a kind stands anywhere in a description."""
-    inner = layer.layers if isinstance(layer, Serial) else layer.branches if isinstance(layer, Sum) else ()
-    inner = (layer.layer,) if isinstance(layer, Standard) else inner
-    return isinstance(layer, kind) or any(_has(part, kind) for part in inner)
+def _in_jax(recursion: Recursion, shape: tuple[int, ...], array_bytes: int) -> Differentiable:
+    """The backend in plain JAX."""
+    if len(shape) == 3 and recursion.images:
+        return JaxImages(recursion, array_bytes)
+    return JaxVectors(recursion.marginals, recursion.kernel, recursion.scale, array_bytes)

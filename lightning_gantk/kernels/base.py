@@ -9,50 +9,19 @@ from lightning_gantk.errors import ConfigError
 if TYPE_CHECKING:
     import jax
 
-
-class Products(ABC):
-    """An engine: products with one kernel, tile by tile, for samples of one shape and dtype.
-
-    Attributes:
-        name: What it is, in words, for logs.
-        centred: Whether its precision gains from groups of points that lie close together being given one by one.
-        block: Rows of the blocks that a symmetric Gram matrix is made of.
-    """
-
-    name: str
-    centred: bool = False
-    block: int = 256
-
-    @abstractmethod
-    def gram(self, x: "jax.Array", y: "jax.Array") -> "jax.Array":
-        """The Gram matrix ``(N, M)`` of samples ``(N, ...)`` and ``(M, ...)``."""
-
-    def symmetric(self, x: "jax.Array") -> "jax.Array":
-        """The Gram matrix ``(N, N)`` of N samples, symmetric to the last bit."""
-        matrix = self.gram(x, x)
-        return (matrix + matrix.T) / 2
-
-    @abstractmethod
-    def scores(self, x: "jax.Array", points: "jax.Array", weights: "jax.Array") -> "jax.Array":
-        """``s(x) = sum_p k(x, p) w_p``, ``(N,)``, of points ``(P, ...)`` and weights ``(P,)``."""
-
-    @abstractmethod
-    def scores_and_gradient(
-        self, x: "jax.Array", points: "jax.Array", weights: "jax.Array"
-    ) -> tuple["jax.Array", "jax.Array"]:
-        """Scores and ``ds(x_i)/dx_i``, in the shape of x."""
-
-    def scores_and_gradient_at_points(
-        self, points: "jax.Array", weights: "jax.Array", first: int
-    ) -> tuple["jax.Array", "jax.Array"]:
-        """The same at the first of the points themselves: an engine may work each pair of those out once."""
-        return self.scores_and_gradient(points[:first], points, weights)
+    from lightning_gantk.kernels.backends.base import Backend
 
 
 class Kernel(ABC):
     """A positive definite kernel. One of your own needs ``__call__`` alone, differentiable by JAX in its first
     argument.
+
+    Attributes:
+        conditional: Whether sums ``w^T K w`` are sure to be positive only for weights of sum 0. Such a kernel takes
+            losses with constant slopes alone.
     """
+
+    conditional: bool = False
 
     @abstractmethod
     def __call__(self, x: "jax.Array", y: "jax.Array") -> "jax.Array":
@@ -69,15 +38,26 @@ class Kernel(ABC):
     def check(self, in_shape: tuple[int, ...]) -> None:
         """Refuses samples of a shape (``(C, H, W)`` or ``(d,)``) that the kernel cannot take, with a ConfigError."""
 
-    def products(self, shape: tuple[int, ...], dtype: str) -> Products | None:
-        """An engine of the kernel's own for samples of a shape (``(H, W, C)`` or ``(d,)``) in a dtype, or None: then
+    def check_device(self, platform: str) -> None:
+        """Refuses samples on a device ("cpu", "cuda") that the kernel cannot take, with a ConfigError."""
+
+    def backend(self, shape: tuple[int, ...], dtype: str) -> "Backend | None":
+        """A backend of the kernel's own for samples of a shape (``(H, W, C)`` or ``(d,)``) in a dtype, or None: then
         the kernel is called on tiles and differentiated by JAX.
         """
         return None
 
+    def energy(self, x: "jax.Array") -> "jax.Array":
+        """``k(x, x) + sum_a d_a d'_a k(x, x)`` of samples ``(N, ...)``, ``(N,)``; infinite for a kernel with a cusp.
+
+        Raises:
+            ConfigError: If it is not known.
+        """
+        raise ConfigError(f"{self!r} does not say what the second derivatives are at its diagonal; RBF does.")
+
     def floats_per_pair(self, in_shape: tuple[int, ...]) -> int:
         """Working memory for one pair of samples with the gradient, in numbers; decides the size of the tiles where
-        the kernel has no engine of its own.
+        the kernel has no backend of its own.
         """
         return 8
 

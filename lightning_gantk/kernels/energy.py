@@ -1,13 +1,13 @@
 """The kernel of the energy distance."""
 
+import math
+
 import jax
-import jax.numpy as jnp
 
-from lightning_gantk.kernels.base import Kernel
-from lightning_gantk.kernels.distances import distances
+from lightning_gantk.kernels.distance import DistanceKernel, length
 
 
-class EnergyDistance(Kernel):
+class EnergyDistance(DistanceKernel):
     """``|x| + |y| - |x - y|``: its squared MMD is the energy distance ``2 E|x - y| - E|x - x'| - E|y - y'|``.
 
     In IPM the first two terms cancel and ``-|x - y|`` is left; they make the kernel positive definite, which the other
@@ -18,9 +18,8 @@ class EnergyDistance(Kernel):
         Sejdinovic et al., "Equivalence of distance-based and RKHS-based statistics", Annals of Statistics, 2013.
     """
 
-    def __call__(self, x: jax.Array, y: jax.Array) -> jax.Array:
-        of_x, of_y = (distances(side, jnp.zeros_like(side[:1]))[:, 0] for side in (x, y))
-        return of_x[:, None] + of_y[None] - distances(x, y)
+    def of_distance(self, v: jax.Array, q_x: jax.Array, q_y: jax.Array, dimensions: int) -> jax.Array:
+        return math.sqrt(dimensions) * (length(q_x) + length(q_y) - length(v))
 
     def __repr__(self) -> str:
         return "EnergyDistance()"

@@ -1,14 +1,12 @@
 """The inverse multiquadric kernel."""
 
-import math
-
 import jax
 
-from lightning_gantk.kernels.base import Kernel, check_positive
-from lightning_gantk.kernels.distances import squared_distances
+from lightning_gantk.kernels.base import check_positive
+from lightning_gantk.kernels.distance import DistanceKernel
 
 
-class InverseMultiquadric(Kernel):
+class InverseMultiquadric(DistanceKernel):
     """``(1 + gamma |x - y|^2 / d)^(-power)``, d the number of coordinates of a sample.
 
     Smooth like ``RBF``, to which it tends for a large power at fixed gamma * power, with tails that fall slowly: far
@@ -25,9 +23,10 @@ class InverseMultiquadric(Kernel):
     def __init__(self, gamma: float = 1.0, power: float = 0.5):
         check_positive(self, gamma=gamma, power=power)
         self.gamma, self.power = gamma, power
+        self.scale = 1 / (gamma * max(1.0, power))
 
-    def __call__(self, x: jax.Array, y: jax.Array) -> jax.Array:
-        return (1 + self.gamma / math.prod(x.shape[1:]) * squared_distances(x, y)) ** -self.power
+    def of_distance(self, v: jax.Array, q_x: jax.Array, q_y: jax.Array, dimensions: int) -> jax.Array:
+        return (1 + self.gamma * v) ** -self.power
 
     def __repr__(self) -> str:
         return f"InverseMultiquadric(gamma={self.gamma}, power={self.power})"

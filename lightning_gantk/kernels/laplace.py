@@ -1,15 +1,13 @@
 """The Laplace kernel."""
 
-import math
-
 import jax
 import jax.numpy as jnp
 
-from lightning_gantk.kernels.base import Kernel, check_positive
-from lightning_gantk.kernels.distances import distances
+from lightning_gantk.kernels.base import check_positive
+from lightning_gantk.kernels.distance import DistanceKernel, length
 
 
-class Laplace(Kernel):
+class Laplace(DistanceKernel):
     """``exp(-gamma |x - y| / sqrt(d))``, d the number of coordinates of a sample.
 
     It has a cusp at x = y, as the kernels of ReLU networks have; its gradient there is 0.
@@ -25,8 +23,8 @@ class Laplace(Kernel):
         check_positive(self, gamma=gamma)
         self.gamma = gamma
 
-    def __call__(self, x: jax.Array, y: jax.Array) -> jax.Array:
-        return jnp.exp(-self.gamma / math.sqrt(math.prod(x.shape[1:])) * distances(x, y))
+    def of_distance(self, v: jax.Array, q_x: jax.Array, q_y: jax.Array, dimensions: int) -> jax.Array:
+        return jnp.exp(-self.gamma * length(v))
 
     def __repr__(self) -> str:
         return f"Laplace(gamma={self.gamma})"

@@ -17,7 +17,9 @@ from typing import Any
 
 from lightning_gantk.errors import ConfigError
 
-TESTED = "neural-tangents 0.6.5 with jax 0.10.2 (Python 3.11) and jax 0.12.0 (Python 3.12)"
+TESTED = "neural-tangents 0.6.5 with jax 0.8.0 and 0.10.2 (Python 3.11) and jax 0.12.0 (Python 3.12)"
+PURPOSE = "kernels of a global average pool and of layers without a recursion of our own go through it"
+INSTALLATION = "pip install --no-deps neural-tangents==0.6.5 frozendict"  # --no-deps keeps TensorFlow out, 2 GB unused
 
 # Where each name that neural-tangents asks of `jax.core` may live, in the order of preference.
 _CORE_HOMES = ("jax.core", "jax.extend.core", "jax._src.core")
@@ -94,7 +96,8 @@ def load() -> types.ModuleType:
         core = {name: _find(name, _CORE_HOMES) for name in _CORE_NAMES}
         util_homes = ("jax.util", "jax._src.util")
         util = types.ModuleType("jax.util")
-        util.safe_map, util.safe_zip = _find("safe_map", util_homes), _find("safe_zip", util_homes)
+        for name in ("safe_map", "safe_zip"):
+            setattr(util, name, _find(name, util_homes))
         zeros_like_p = _find("zeros_like_p", ("jax.interpreters.ad", "jax._src.interpreters.ad", "jax._src.ad_util"))
         modules = {"jax.util": util}
         if _EXPERIMENTAL not in sys.modules:  # the only user of TensorFlow: an empty module stands in
@@ -108,6 +111,10 @@ def load() -> types.ModuleType:
             try:
                 nt = importlib.import_module("neural_tangents")
                 importlib.import_module("neural_tangents.predict")
+            except ModuleNotFoundError as error:
+                raise ConfigError(
+                    f"{PURPOSE}: neural-tangents, which is not installed ({error}). {INSTALLATION} (no TensorFlow)."
+                ) from error
             except (ImportError, AttributeError) as error:
                 raise ConfigError(
                     f"neural-tangents does not import beside jax {jax.__version__}: {error}. Tested are {TESTED}."
@@ -119,9 +126,12 @@ def load() -> types.ModuleType:
         # computed under the trace of whoever asks.
         view_of_core = _View(jax.core, **core, eval_context=contextlib.nullcontext)
         view_of_jax = _View(jax, core=view_of_core)
-        for name in ("neural_tangents.predict", "neural_tangents._src.stax.linear"):
-            sys.modules[name].jax = view_of_jax
-        sys.modules["neural_tangents._src.empirical"].core = view_of_core
+        for module, name, view in (
+            ("neural_tangents.predict", "jax", view_of_jax),
+            ("neural_tangents._src.stax.linear", "jax", view_of_jax),
+            ("neural_tangents._src.empirical", "core", view_of_core),
+        ):
+            setattr(sys.modules[module], name, view)
     return nt
 
 

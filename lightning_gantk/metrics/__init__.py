@@ -11,9 +11,12 @@ if TYPE_CHECKING:
     from lightning_gantk.metrics.features import FeatureExtractor
     from lightning_gantk.metrics.inception import InceptionFeatures
     from lightning_gantk.metrics.lenet import LeNetFeatures
+    from lightning_gantk.metrics.manifolds import Manifolds
     from lightning_gantk.metrics.mmd import MMD
     from lightning_gantk.metrics.modes import ModeCoverage
+    from lightning_gantk.metrics.nearest_real import NearestReal
     from lightning_gantk.metrics.quality import SampleQuality
+    from lightning_gantk.metrics.torch_metric import TorchMetric
     from lightning_gantk.metrics.transport import EnergyDistance, Sinkhorn
 
 __all__ = [
@@ -23,11 +26,14 @@ __all__ = [
     "FeatureExtractor",
     "InceptionFeatures",
     "LeNetFeatures",
+    "Manifolds",
     "ModeCoverage",
+    "NearestReal",
     "PointQuality",
     "Quality",
     "SampleQuality",
     "Sinkhorn",
+    "TorchMetric",
 ]
 
 _HOMES = {
@@ -37,11 +43,14 @@ _HOMES = {
     "InceptionFeatures": "lightning_gantk.metrics.inception",
     "LeNetFeatures": "lightning_gantk.metrics.lenet",
     "MMD": "lightning_gantk.metrics.mmd",
+    "Manifolds": "lightning_gantk.metrics.manifolds",
     "ModeCoverage": "lightning_gantk.metrics.modes",
+    "NearestReal": "lightning_gantk.metrics.nearest_real",
     "PointQuality": "lightning_gantk.metrics.base",
     "Quality": "lightning_gantk.metrics.base",
     "SampleQuality": "lightning_gantk.metrics.quality",
     "Sinkhorn": "lightning_gantk.metrics.transport",
+    "TorchMetric": "lightning_gantk.metrics.torch_metric",
 }
 
 

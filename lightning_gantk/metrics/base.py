@@ -73,26 +73,27 @@ class Combined(Quality):
         if not metrics:
             raise ConfigError("'metrics' must hold at least one measure of quality, got none.")
         self.metrics = nn.ModuleList(metrics)
+        self._all = tuple(metrics)  # of a known type, which torch's list has not
 
     @property
     def has_real(self) -> bool:
-        return all(metric.has_real for metric in self.metrics)
+        return all(metric.has_real for metric in self._all)
 
     def build(self, in_shape: tuple[int, ...]) -> None:
-        for metric in self.metrics:
+        for metric in self._all:
             metric.build(in_shape)
 
     def attach(self, data: Any) -> None:
-        for metric in self.metrics:
+        for metric in self._all:
             metric.attach(data)
 
     def update(self, samples: Tensor, *, real: bool) -> None:
-        for metric in self.metrics:
+        for metric in self._all:
             metric.update(samples, real=real)
 
     def compute(self) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
-        for metric in self.metrics:
+        for metric in self._all:
             values = metric.compute()
             if twice := found.keys() & values.keys():
                 raise ConfigError(f"Two measures of quality give a value named {min(twice)!r}: take one of them out.")
@@ -100,7 +101,7 @@ class Combined(Quality):
         return found
 
     def reset(self, *, real: bool = False) -> None:
-        for metric in self.metrics:
+        for metric in self._all:
             metric.reset(real=real)
 
 

@@ -5,10 +5,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from lightning_gantk.downloads import socket_timeout
+from lightning_gantk.downloads import fetch
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.metrics.features import FeatureExtractor
 
+_LARGEST = 200 * 2**20  # bytes of a download; the weights have 95 MB
 _IMAGES_AT_ONCE = 64  # an image takes 20 MB inside the network
 
 
@@ -75,19 +76,23 @@ class _Inception(nn.Module):
         return torch.cat([self.network(part.expand(-1, 3, -1, -1))[0] for part in pixels.split(_IMAGES_AT_ONCE)])
 
 
-def _download() -> Path:
-    """Where the weights are in torch's cache, after a download if they were not there."""
+def weights_file() -> Path:
+    """Where the weights are in torch's cache, or would be."""
     from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
-    path = Path(torch.hub.get_dir(), "checkpoints", URL_INCEPTION_V3.rsplit("/", 1)[1])
+    return Path(torch.hub.get_dir(), "checkpoints", URL_INCEPTION_V3.rsplit("/", 1)[1])
+
+
+def _download() -> Path:
+    """Where the weights are, after a download if they were not there."""
+    from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+
+    path = weights_file()
     if path.is_file():
         return path
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with socket_timeout():
-            checksum = path.stem.rsplit("-", 1)[1]
-            torch.hub.download_url_to_file(URL_INCEPTION_V3, str(path), hash_prefix=checksum)
-    except (OSError, RuntimeError) as error:
+        fetch(URL_INCEPTION_V3, path, largest=_LARGEST, checksum=f"sha256:{path.stem.rsplit('-', 1)[1]}")
+    except OSError as error:
         raise ConfigError(
             f"the Inception weights are not in {str(path.parent)!r} and the download failed ({error}): run once with a"
             f" network; or fetch {URL_INCEPTION_V3} elsewhere and name the file in InceptionFeatures' weights_path; or"

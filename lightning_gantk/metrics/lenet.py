@@ -24,6 +24,8 @@ class LeNet(nn.Module):
         LeCun et al., "Gradient-Based Learning Applied to Document Recognition", Proceedings of the IEEE, 1998.
     """
 
+    scale: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.convolutions = nn.Sequential(

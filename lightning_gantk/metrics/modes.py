@@ -53,20 +53,21 @@ class ModeCoverage(PointQuality):
             self.modes = torch.as_tensor(modes, dtype=torch.float64)
         if self.mode_std is None:
             self.mode_std = getattr(data, "mode_std", None)
-        self._refuse_unknown()
+        self._known()
 
     def measure(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        self._refuse_unknown()
+        modes, mode_std = self._known()
         points = in_double(fake)
-        distance, mode = torch.cdist(points, self.modes.to(points.device)).min(dim=1)
-        near = distance <= _WITHIN * self.mode_std
-        counts = torch.bincount(mode[near], minlength=len(self.modes))
-        least = max(1.0, self.least_share * len(points) / len(self.modes))
+        distance, mode = torch.cdist(points, modes.to(points.device)).min(dim=1)
+        near = distance <= _WITHIN * mode_std
+        counts = torch.bincount(mode[near], minlength=len(modes))
+        least = max(1.0, self.least_share * len(points) / len(modes))
         return {"modes_covered": (counts >= least).sum().double(), "in_modes": near.double().mean()}
 
-    def _refuse_unknown(self) -> None:
+    def _known(self) -> tuple[Tensor, float]:
         if self.modes is None or not self.mode_std:
             raise ConfigError(
                 "The coverage of modes needs to know them, and these data have none, or none of a positive width: give "
                 "'modes' and 'mode_std' to ModeCoverage, or take it out of the measures of quality."
             )
+        return self.modes, self.mode_std

@@ -76,25 +76,25 @@ class SampleQuality(Quality):
         """Checks that images (C, H, W) fit and loads the extractor, so that errors come before training."""
         self.features.build(in_shape)
 
-    def update(self, images: Tensor, *, real: bool) -> None:
+    def update(self, samples: Tensor, *, real: bool) -> None:
         """Adds images.
 
         Args:
-            images: Float (N, C, H, W) in [-1, 1].
+            samples: Float images (N, C, H, W) in [-1, 1].
             real: Whether they are real or generated.
 
         Raises:
             TrainingDiverged: If an image holds a NaN or an infinity.
         """
         if self.num_samples is not None:
-            images = images[: max(0, self.num_samples // processes() - self._seen[real])]
-        if len(images) == 0:
+            samples = samples[: max(0, self.num_samples // processes() - self._seen[real])]
+        if len(samples) == 0:
             return
-        if not images.isfinite().all():
+        if not samples.isfinite().all():
             kind = "real" if real else "generated"
             raise TrainingDiverged(f"NaN or infinity in the {kind} images of which the quality is to be measured")
         with _outside_inference_mode():
-            features = self.features(images)
+            features = self.features(samples)
             if features.device.type == "mps":  # Apple's GPUs have no float64
                 features = features.cpu()
             features = features.double()
@@ -102,7 +102,7 @@ class SampleQuality(Quality):
                 if metric.device != features.device:
                     metric.to(features.device)
                 metric.update(features, real=real)
-        self._seen[real] += len(images)
+        self._seen[real] += len(samples)
 
     def compute(self) -> dict[str, Tensor]:
         """Gives ``{"fid": ..., "kid": ...}``, float64 scalars, over the images of all processes.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 
 from datamodules import MNISTDataModule
@@ -73,7 +73,7 @@ def distorted(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 @torch.no_grad()
-def accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> float:
+def accuracy(network: LeNet, images: Tensor, labels: Tensor) -> float:
     """Gives the fraction of images whose digit the network finds."""
     return (network.logits(images).argmax(dim=1) == labels).double().mean().item()
 
@@ -96,6 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> float:
     data = MNISTDataModule(options.root, source=options.source, val_size=options.val_size, seed=options.seed)
     data.prepare_data()
     data.setup()
+    assert data.train_labels is not None and data.val_labels is not None  # these data have them
     network = train(data.train_dataset[:], data.train_labels, epochs=options.epochs, seed=options.seed)
     measured = accuracy(network, data.val_dataset[:], data.val_labels)
     metadata = {

@@ -21,7 +21,7 @@ from lightning_gantk.pictures.fields import (
     show_field,
     to_numpy,
 )
-from lightning_gantk.pictures.style import around_zero, figure, scatter, styled
+from lightning_gantk.pictures.style import around_zero, figure, scatter, styled, titled
 
 # The 1-D modes of the paper's Figure 1.
 FAKE_1D = (-1.8, -2.01, -1.2, -1.05, -0.45)
@@ -76,8 +76,10 @@ def adequation(
     ax.set(xlabel="$x$", ylabel="score $f(x)$", xlim=(grid[0], grid[-1]), ylim=(low - 0.08 * (high - low), high))
     rug(ax, to_numpy(real), to_numpy(fake))
     handles, labels = ax.get_legend_handles_labels()
-    ax.get_legend().remove()
+    if (legend := ax.get_legend()) is not None:
+        legend.remove()
     drawn.legend(handles, labels, loc="outside right upper", title="width", handlelength=1.5)
+    ax.set_title(titled(infinite))
     return drawn
 
 
@@ -118,7 +120,8 @@ def comparison(
         for one in (width, None)
     ]
     norm = around_zero(*fields)
-    drawn = figure(2.3)
+    drawn = figure(2.45)
+    drawn.suptitle(f"{type(loss).__name__}, time {time:g}")
     axes = drawn.subplots(1, 2, sharey=True)
     for ax, field, name in zip(axes, fields, names, strict=True):
         show_field(ax, field, limits, norm)

@@ -39,16 +39,16 @@ def samples_on_score(
     """
     refuse_many_dimensions(real)
     pulls = pull(discriminator, fake)
-    real, points = to_numpy(real), to_numpy(fake)
+    reals, points = to_numpy(real), to_numpy(fake)
     if points.shape[1] == 1:
-        return _on_a_line(real, points, pulls, discriminator, fake, limits, title)
-    limits = limits or limits_around(real, points)
+        return _on_a_line(reals, points, pulls, discriminator, fake, limits, title)
+    limits = limits or limits_around(reals, points)
     field = score_field(discriminator, limits, like=fake)
     drawn = figure(2.75)
     ax = drawn.subplots()
     norm = around_zero(field)
     show_field(ax, field, limits, norm)
-    scatter(ax, real, real=True, label="real")
+    scatter(ax, reals, real=True, label="real")
     scatter(ax, points, real=False, label="generated")
     _arrows(ax, points, pulls, limits)
     colour_bar(drawn, [ax], norm, "score $f(x)$")
@@ -86,7 +86,7 @@ def colour_bar(drawn: Figure, axes: Any, norm: Normalize, label: str, **options:
     bar = drawn.colorbar(ScalarMappable(norm, SCORES), ax=axes, extend="both", shrink=0.9, **options)
     bar.set_label(label)
     bar.outline.set_linewidth(0.5)
-    bar.formatter.set_powerlimits((-2, 3))
+    bar.ax.ticklabel_format(axis="y", scilimits=(-2, 3))
 
 
 def limits_around(*points: np.ndarray, margin: float = 0.12) -> Limits:
@@ -180,6 +180,5 @@ def rug(ax: Axes, real: np.ndarray, fake: np.ndarray) -> None:
         ax.plot([], [], marker=marker, color=color, linestyle="none", markersize=4, mew=0, label=label)[0]
         for marker, color, label in (("v", REAL_LINE, "real"), ("^", FAKE_LINE, "generated"))
     ]
-    ax.legend(
-        handles=[*(line for line in ax.get_lines() if line.get_label()[0] != "_" and line not in handles), *handles]
-    )
+    labelled = [line for line in ax.get_lines() if not str(line.get_label()).startswith("_") and line not in handles]
+    ax.legend(handles=[*labelled, *handles])

@@ -14,7 +14,7 @@ from torch import Tensor
 from lightning_gantk.discriminators import Discriminator
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.pictures.fields import pull, to_numpy
-from lightning_gantk.pictures.style import SPEEDS, figure, styled
+from lightning_gantk.pictures.style import SPEEDS, figure, styled, titled
 
 _REACH = 2.2  # of the picture, from the origin
 
@@ -55,7 +55,8 @@ def influence(
     point = _embedded(torch.tensor([real]), plane)
     columns = min(len(discriminators), 2)
     rows = math.ceil(len(discriminators) / columns)
-    drawn = figure(0.35 + 1.32 * rows)
+    # A single panel is as wide as the column leaves it; of two the width of each decides.
+    drawn = figure(2.75 if columns == 1 else max(0.35 + 1.32 * rows, 2.1))
     axes = drawn.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     norm = Normalize(0, 1)
     for ax, (name, discriminator) in zip(axes.flat, discriminators.items(), strict=False):
@@ -80,7 +81,9 @@ def influence(
     for ax in axes[:, 0]:
         ax.set_ylabel("$x_2$")
     bar = drawn.colorbar(ScalarMappable(norm, SPEEDS), ax=axes, shrink=0.9)
-    bar.set_label("gradient, relative to the largest")
+    bar.set_label("gradient / largest" if rows == 1 else "gradient, relative to the largest")
+    first = next(iter(discriminators.values()))
+    drawn.suptitle(titled(first))
     bar.outline.set_linewidth(0.5)
     return drawn
 

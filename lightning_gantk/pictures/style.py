@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import matplotlib
 import numpy as np
@@ -20,7 +20,7 @@ SPEEDS = "cividis"  # sequential
 REAL, FAKE = "black", "white"  # fill of points; both have black edges, so that print without colours will do
 REAL_LINE, FAKE_LINE = "#0072B2", "#D55E00"  # where points have a colour of their own (Okabe and Ito, 2008)
 _SUFFIXES = (".pdf", ".png", ".svg")
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {  # matplotlib lists all names as literals
     "font.size": 8,
     "axes.titlesize": 8,
     "figure.titlesize": 8,
@@ -51,6 +51,15 @@ def styled(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Res
             return function(*args, **kwargs)
 
     return wrapped
+
+
+def titled(discriminator: Any, step: int | None = None) -> str:
+    """What stands above a picture: generator steps, the loss, the discriminator's training time."""
+    parts = [] if step is None else [f"step {step:,}"]
+    parts.append(type(discriminator.loss).__name__)
+    if discriminator.time is not None:
+        parts.append(f"time {discriminator.time:g}")
+    return ", ".join(parts)
 
 
 @styled
@@ -91,8 +100,9 @@ def checked(path: str | Path) -> Path:
 def pixels(drawn: Figure, *, dpi: int = 150) -> np.ndarray:
     """The figure as bytes ``(height, width, 3)``."""
     drawn.set_dpi(dpi)
-    drawn.canvas.draw()
-    return np.asarray(drawn.canvas.buffer_rgba())[..., :3].copy()
+    canvas = FigureCanvasAgg(drawn)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def around_zero(*fields: np.ndarray, share: float = 0.99) -> Normalize:

@@ -1,0 +1,1 @@
+"""How far scores are from the truth, over thousands of drawn cases."""

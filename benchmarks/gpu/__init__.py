@@ -1,0 +1,1 @@
+"""What a GPU makes of the infinite discriminator, part by part: ``python -m benchmarks.gpu``."""

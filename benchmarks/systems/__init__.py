@@ -1,0 +1,1 @@
+"""What docs/systems says was measured, and its pictures."""

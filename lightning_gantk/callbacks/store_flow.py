@@ -1,0 +1,82 @@
+"""Keeps what a particle run needs to become a generator."""
+
+import copy
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, Trainer
+from torch import Tensor
+
+from lightning_gantk.errors import ConfigError
+from lightning_gantk.generators.particles import Particles
+from lightning_gantk.generators.stored_flow import FlowStep, StoredFlow
+from lightning_gantk.training.folders import run_folder
+
+
+class StoreFlow(Callback):
+    """Writes each step of a run of ``Particles`` to the folder ``flow`` of the run, for ``generators.ReplayedFlow``.
+
+    The particles must move by plain gradient descent (``torch.optim.SGD`` without momentum or weight decay), in one
+    process, without accumulation or clipping. A step takes the disk space of its particles, and of its real samples
+    where they change from step to step. A run that goes on from a checkpoint goes on here too.
+
+    Raises:
+        ConfigError: In training, if the run is another.
+    """
+
+    def __init__(self) -> None:
+        self._flow: StoredFlow | None = None
+        self._fake: Tensor | None = None
+        self._rate = 0.0
+        self._hook: Any = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        generator = pl_module.generator
+        _refuse_others(trainer, pl_module)
+        self._flow = StoredFlow(run_folder(trainer) / "flow")
+        about = {"out_shape": list(generator.out_shape), "start": generator.start, "noise": generator.start_noise}
+        self._flow.begin(trainer.global_step, about, copy.deepcopy(pl_module.discriminator.state_dict()))
+        self._hook = generator.register_forward_hook(self._on_samples)
+
+    def _on_samples(self, generator: Particles, latent: Any, samples: Tensor) -> None:
+        if generator.training and samples.requires_grad:  # of the training step, not of a picture
+            self._fake = samples.detach()
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: Any, optimizer: torch.optim.Optimizer) -> None:
+        (group,) = optimizer.param_groups
+        plain = isinstance(optimizer, torch.optim.SGD) and not (group["momentum"] or group["weight_decay"])
+        if not plain:
+            raise ConfigError(
+                "StoreFlow replays steps of plain gradient descent: set the optimizer to torch.optim.SGD without "
+                f"momentum and weight decay; it is {type(optimizer).__name__}."
+            )
+        assert self._fake is not None  # there were samples in this step
+        self._rate = group["lr"] / (1 if pl_module.generator.per_particle else len(self._fake))
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Tensor, batch_idx: int) -> None:
+        if self._flow is not None and self._fake is not None:
+            self._flow.add(FlowStep(batch, self._fake, self._rate))
+            self._fake = None
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        if self._flow is not None:
+            self._flow.flush()
+
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
+        if self._flow is not None:
+            self._flow.flush()
+        if self._hook is not None:
+            self._hook.remove()
+
+
+def _refuse_others(trainer: Trainer, gan: Any) -> None:
+    found = {
+        "particles of their own (generators.Particles)": isinstance(gan.generator, Particles),
+        "one process": trainer.world_size == 1,
+        "trainer.accumulate_grad_batches=1": trainer.accumulate_grad_batches == 1,
+        "no trainer.gradient_clip_val": not trainer.gradient_clip_val,
+        "latents='shared'": getattr(gan, "latents", "shared") == "shared",
+    }
+    missing = [words for words, fine in found.items() if not fine]
+    if missing:
+        raise ConfigError(f"StoreFlow stores runs with {', '.join(missing)} alone.")

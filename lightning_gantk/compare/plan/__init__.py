@@ -1,0 +1,1 @@
+"""What a comparison is to do: its specification, and the runs that follow from it."""

@@ -1,0 +1,116 @@
+"""Choices on the axes of a comparison: files and values that change a configuration."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightning_gantk import config_files
+from lightning_gantk.compare.plan.checks import first_twice
+from lightning_gantk.errors import ConfigError
+
+_TAKEN = {
+    "seed_everything": "give 'seeds' instead",
+    "name": "it is the comparison's to set",
+    "config": "give 'configs' instead",
+    "ckpt_path": "it is the comparison's to set",
+    "trainer.default_root_dir": "give 'folder' instead",
+    "trainer.logger": "the report reads TensorBoard's logs",
+}
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\+?$")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One way to change a configuration.
+
+    Attributes:
+        name: As tables show it.
+        configs: Files for ``--config``, in order.
+        settings: Values by dotted key, set after the files.
+    """
+
+    name: str
+    configs: tuple[Path, ...] = ()
+    settings: tuple[tuple[str, Any], ...] = ()
+
+
+def named(given: Any, here: Path) -> tuple[Choice, ...]:
+    """The axis of named combinations."""
+    return _choices(given, here, "'runs'")
+
+
+def product(given: Any, here: Path) -> list[tuple[Choice, ...]]:
+    """The axes of a grid."""
+    if not isinstance(given, dict) or not given:
+        raise ConfigError(f"'grid' must be a mapping of axes, got {given!r}.")
+    short = {key: str(key).rpartition(".")[-1] for key in given}
+    axes = []
+    for key, values in given.items():
+        if isinstance(values, dict):
+            axes.append(_choices(values, here, f"axis {key!r} of 'grid'"))
+            continue
+        if not isinstance(values, list) or not values:
+            raise ConfigError(f"axis {key!r} of 'grid' has no values: give a list of at least one.")
+        label = short[key] if list(short.values()).count(short[key]) == 1 else key
+        choices = [Choice(f"{label}={_told(value)}", (), settings_of({key: value}, "'grid'")) for value in values]
+        names = [choice.name for choice in choices]
+        if twice := first_twice(names):
+            raise ConfigError(f"axis {key!r} of 'grid' has the value {twice.partition('=')[2]} twice.")
+        axes.append(tuple(choices))
+    return axes
+
+
+def _choices(given: Any, here: Path, where: str) -> tuple[Choice, ...]:
+    """Named changes, each a mapping of dotted keys with ``configs`` beside them."""
+    if not isinstance(given, dict) or not given:
+        raise ConfigError(f"{where} has no values: give a mapping of names to changes.")
+    choices = []
+    for name, changes in given.items():
+        inside = f"{name!r} of {where}"
+        if changes is not None and not isinstance(changes, dict):
+            raise ConfigError(
+                f"{inside} must be a mapping of dotted keys, with 'configs' beside them, got {changes!r}."
+            )
+        settings = dict(changes or {})
+        configs = configs_of(settings.pop("configs", []), here, f"'configs' of {inside}")
+        choices.append(Choice(str(name), configs, settings_of(settings, inside)))
+    return tuple(choices)
+
+
+def configs_of(given: Any, here: Path, where: str) -> tuple[Path, ...]:
+    """The files named: beside the specification, or else of those that come with the package, by their short names."""
+    given = [given] if isinstance(given, str) else given
+    if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
+        raise ConfigError(f"{where} must be a file or a list of files, got {given!r}.")
+    return tuple(_file(one, here, where) for one in given)
+
+
+def _file(name: str, here: Path, where: str) -> Path:
+    path = here / name
+    if path.is_file():
+        return path
+    if (shipped := config_files.shipped(name)) is not None:
+        return shipped
+    hint = config_files.hint(name)
+    raise ConfigError(f"{where}: there is no file {path} (paths are relative to the specification){hint}")
+
+
+def settings_of(given: Any, where: str) -> tuple[tuple[str, Any], ...]:
+    """Values by dotted key."""
+    if not isinstance(given, dict):
+        raise ConfigError(f"{where} must be a mapping of dotted keys, got {given!r}.")
+    for key in given:
+        if not isinstance(key, str) or not _DOTTED.match(key):
+            raise ConfigError(f"{where}: {key!r} is no dotted key, such as trainer.max_steps.")
+        if key in _TAKEN:
+            raise ConfigError(f"{where} must not set {key!r}: {_TAKEN[key]}.")
+    return tuple(given.items())
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, dict) and "class_path" in value:
+        return str(value["class_path"]).rpartition(".")[-1]
+    if isinstance(value, str) and re.fullmatch(r"(\w+\.)+[A-Z]\w*", value):
+        return value.rpartition(".")[-1]
+    return f"{value:g}" if isinstance(value, float) else str(value)

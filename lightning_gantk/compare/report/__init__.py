@@ -1,0 +1,1 @@
+"""What came of a comparison: results read from the runs, statistics, tables, figures, one page."""

@@ -1,0 +1,120 @@
+"""What the runs came to, read from their logs and files."""
+
+import math
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lightning_gantk import files
+from lightning_gantk.compare import state
+from lightning_gantk.compare.plan.runs import Run, cells_of, runs_of
+from lightning_gantk.compare.plan.specification import Specification
+from lightning_gantk.compare.report.logs import Logs, Series
+from lightning_gantk.compare.state import Comparison, Phase, RunFolder, State
+
+_WARM_UP = 0.1  # share of the logged steps that compile, or fill caches, and are left out of times
+_LATE = 0.2  # share of the values that count as late
+_PARTS = ("time/fit", "time/scores", "time/generator")
+
+
+@dataclass(frozen=True)
+class Result:
+    """Of one run.
+
+    Attributes:
+        run: What was run.
+        folder: Where.
+        state: Where it stands.
+        scalars: All it logged, by name.
+        record: What it noted when it finished: memory, versions, hardware; empty before.
+        config: Its full configuration; empty before it began.
+        training_seconds: From the first thing logged to the last.
+    """
+
+    run: Run
+    folder: RunFolder
+    state: State
+    scalars: dict[str, Series]
+    record: dict[str, Any]
+    config: dict[str, Any]
+    training_seconds: float
+
+    @property
+    def finished(self) -> bool:
+        """Whether it counts."""
+        return self.state.phase == Phase.FINISHED
+
+    def value(self, metric: str, *, which: str, better: str) -> float:
+        """Its last or best value of a metric, or the mean of the last fifth of its values; NaN where it has none."""
+        values = list(self.scalars[metric].values().values()) if metric in self.scalars else []
+        if not values:
+            return math.nan
+        if which == "last":
+            return values[-1]
+        if which == "late":
+            return statistics.fmean(values[-math.ceil(_LATE * len(values)) :])
+        return (min if better == "min" else max)((value for value in values if not math.isnan(value)), default=math.nan)
+
+    def step_parts(self) -> dict[str, float]:
+        """Median seconds of the parts of a generator step, by name in the logs."""
+        parts = {}
+        for name in _PARTS:
+            values = list(self.scalars[name].values().values()) if name in self.scalars else []
+            if kept := values[int(_WARM_UP * len(values)) :]:
+                parts[name] = statistics.median(kept)
+        return parts
+
+    def pictures(self) -> list[Path]:
+        """Grids of samples, in the order of steps."""
+        return sorted((self.folder.training / "samples").glob("step_*.png"))
+
+
+@dataclass(frozen=True)
+class Results:
+    """Of a comparison.
+
+    Attributes:
+        specification: What was asked.
+        cells: Names, in order.
+        runs: Results, cell by cell and seed by seed.
+        others: Number of runs in the folder that the specification does not ask for, or no longer.
+    """
+
+    specification: Specification
+    cells: list[str]
+    runs: list[Result]
+    others: int
+
+    def of(self, cell: str) -> list[Result]:
+        """The finished runs of a cell."""
+        return [result for result in self.runs if result.run.cell == cell and result.finished]
+
+    def values(self, cell: str, metric: str) -> list[float]:
+        """One for each finished run of a cell that has one."""
+        better = self.specification.metrics[metric]
+        found = [result.value(metric, which=self.specification.value, better=better) for result in self.of(cell)]
+        return [value for value in found if not math.isnan(value)]
+
+    def floors(self, metric: str) -> list[float]:
+        """What real samples come to against other real samples, in each finished run."""
+        name = f"{metric}_floor"
+        logged = (result.scalars[name].values() for result in self.runs if result.finished and name in result.scalars)
+        return [list(values.values())[-1] for values in logged if values]
+
+
+def collect(specification: Specification) -> Results:
+    """Reads all runs."""
+    runs, comparison = runs_of(specification), Comparison(specification.folder)
+    results = [_read(run, comparison.run(run.slug)) for run in runs]
+    return Results(specification, cells_of(runs), results, comparison.others([run.slug for run in runs]))
+
+
+def _read(run: Run, folder: RunFolder) -> Result:
+    logs = Logs(folder.training).refresh()
+    path = folder.training / "config.yaml"
+    config = yaml.safe_load(path.read_text()) if path.is_file() else {}
+    record = files.read_json(folder.finished) or {}
+    return Result(run, folder, state.read(folder), logs.scalars, record, config, logs.seconds())

@@ -1,0 +1,1 @@
+"""Carrying a comparison out: runs prepared, started here or on SLURM, watched."""

@@ -1,0 +1,157 @@
+"""A critic that has seen the reals once, through noise: DP-NTK."""
+
+import copy
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from lightning_gantk.architectures import Architecture, Network
+from lightning_gantk.discriminators.base import Discriminator, check_batch
+from lightning_gantk.empirical import features
+from lightning_gantk.errors import ConfigError
+from lightning_gantk.losses import IPM
+from lightning_gantk.privacy import gaussian_epsilon, gaussian_sigma
+
+_CHUNK = 2**25  # numbers of the features that are held at once while no gradient is asked for
+
+
+class PrivateMeanEmbedding(Discriminator):
+    """MMD to a mean embedding of all reals that is released once, with (epsilon, delta)-differential privacy.
+
+    Features are ``phi(x) = grad_theta f(x; theta_0)`` of a random network, divided by their length: its empirical NTK,
+    normalised. Before training, ``M~ = mean_j phi(y_j) + (2 sigma / m) N(0, I)`` of all m reals, of which a sample that
+    is replaced moves the mean by at most 2 / m. The generator then minimises ``|mean_i phi(x_i) - M~|^2`` (Yang,
+    Adamczewski, Sutherland and Park, DP-NTK, 2023), along ``f = 2 <phi, mean_i phi(x_i) - M~>``, fakes high. Nothing
+    else of the reals reaches it: whatever is trained so is as private as M~. Metrics that compare with training samples
+    are not.
+
+    With ``epsilon: .inf`` there is no noise: MMD to the whole data set, at the cost of the fakes alone.
+
+    Args:
+        network: An architecture, or any torch module that maps ``(N, ...)`` to ``(N,)`` or ``(N, O)``, each sample by
+            itself; it is copied, and never trained.
+        epsilon: Positive; infinity for no privacy.
+        delta: Between 0 and 1; well below 1 / m.
+        width: Units (channels) of every hidden layer of an architecture; None for its usual ones.
+        classes: None: reals are unlabelled.
+
+    Attributes:
+        embedding: M~, ``(P,)``.
+
+    Raises:
+        ConfigError: If an argument is out of range, or reals are to be seen a second time.
+    """
+
+    embedding: Tensor
+    seen: Tensor
+
+    def __init__(
+        self,
+        network: Architecture | Network,
+        epsilon: float,
+        delta: float,
+        width: int | None = None,
+        classes: int | None = None,
+    ):
+        super().__init__(loss=IPM(), time=None)
+        if not isinstance(network, Architecture | nn.Module):
+            raise ConfigError(f"'network' must be an Architecture or a torch module, got {network!r}.")
+        if width is not None and width < 1:
+            raise ConfigError(f"'width' must be at least 1, got {width}.")
+        if classes is not None:
+            raise ConfigError(f"PrivateMeanEmbedding takes unlabelled reals: leave 'classes' out, got {classes}.")
+        self.sigma = gaussian_sigma(epsilon, delta)
+        self.epsilon, self.delta, self.width = epsilon, delta, width
+        self._pattern = (network,)  # in a tuple, so that torch does not register a module twice
+        self.network: nn.Module | None = None
+        self._in_shape: tuple[int, ...] | None = None
+        self._difference: Tensor | None = None
+
+    def build(self, in_shape: tuple[int, ...]) -> None:
+        in_shape = tuple(in_shape)
+        if in_shape == self._in_shape:
+            return
+        if self._in_shape is not None:
+            raise ConfigError(f"Built for samples of shape {self._in_shape}, got {in_shape}.")
+        (pattern,) = self._pattern
+        if isinstance(pattern, Architecture):
+            self.network = pattern.network(self.width or pattern.usual_width, in_shape)
+        else:
+            self.network = copy.deepcopy(pattern)
+        self.network.requires_grad_(False).eval()
+        size = sum(parameter.numel() for parameter in self.network.parameters())
+        self.register_buffer("embedding", torch.zeros(size).to(next(self.network.parameters())))
+        self.register_buffer("seen", torch.zeros((), dtype=torch.long))
+        self._in_shape = in_shape
+
+    @property
+    def sees_all_reals(self) -> bool:
+        return True
+
+    @torch.no_grad()
+    def prepare(self, reals: Iterable[Tensor]) -> None:
+        """Releases the mean embedding of all reals, given in batches ``(B, ...)``. A checkpoint has it already."""
+        if self._in_shape is not None and self.seen:
+            return
+        total, count = None, 0
+        for batch in reals:
+            self.build(tuple(batch.shape[1:]))
+            found = self._mean(batch.to(self.embedding)) * len(batch)
+            total, count = found if total is None else total + found, count + len(batch)
+        if total is None:
+            raise ConfigError("PrivateMeanEmbedding was given no real samples.")
+        noise = 2 * self.sigma / count * torch.randn_like(self.embedding)
+        self.embedding.copy_(total / count + noise)
+        self.seen.fill_(count)
+
+    @torch.no_grad()
+    def fit(self, real: Tensor, fake: Tensor) -> None:
+        """Takes the mean embedding of the fakes ``(N, ...)``; the reals ``(M, ...)`` are not looked at."""
+        check_batch(real, fake)
+        if self._in_shape is None or not self.seen:
+            raise ConfigError(
+                "PrivateMeanEmbedding sees all reals before training: call prepare(reals) first; in a run GAN does it."
+            )
+        self.build(tuple(fake.shape[1:]))
+        self._difference = self._mean(fake.to(self.embedding)) - self.embedding
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores ``(N,)`` of samples ``(N, ...)``, differentiable in them."""
+        if self._difference is None:
+            raise ConfigError("PrivateMeanEmbedding has no scores before fit(real, fake).")
+        found = [2 * (phi @ self._difference.to(phi)) for phi in self._features(x.to(self.embedding))]
+        return torch.cat(found).to(x.dtype)
+
+    @torch.no_grad()
+    def gram(self, x: Tensor) -> Tensor:
+        phi = torch.cat(list(self._features(x.to(self.embedding))))
+        return phi @ phi.T
+
+    def statistics(self, real_scores: Tensor, fake_scores: Tensor) -> dict[str, Tensor]:
+        """As the base class, with the epsilon that was spent; infinite where there is no noise."""
+        spent = gaussian_epsilon(self.sigma, self.delta)
+        return {
+            **super().statistics(real_scores, fake_scores),
+            "epsilon_spent": real_scores.new_tensor(min(spent, 1e30)),
+        }
+
+    def train(self, mode: bool = True) -> "PrivateMeanEmbedding":
+        super().train(mode)
+        if self.network is not None:
+            self.network.eval()
+        return self
+
+    def _mean(self, x: Tensor) -> Tensor:
+        return torch.stack([phi.sum(0) for phi in self._features(x)]).sum(0) / len(x)
+
+    def _features(self, x: Tensor) -> Iterable[Tensor]:
+        """Features phi of samples, ``(B, P)`` at a time."""
+        self.build(tuple(x.shape[1:]))
+        assert self.network is not None
+        parameters = {name: parameter.detach() for name, parameter in self.network.named_parameters()}
+        for part in x.split(max(1, _CHUNK // len(self.embedding))):
+            yield nn.functional.normalize(features(self.network, parameters, part), dim=1)
+
+    def extra_repr(self) -> str:
+        return f"epsilon={self.epsilon:g}, delta={self.delta:g}, sigma={self.sigma:.6g}"

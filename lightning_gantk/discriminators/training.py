@@ -1,0 +1,101 @@
+"""How an infinitely wide discriminator is trained, as its options say."""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from lightning_gantk.errors import ConfigError
+from lightning_gantk.losses import IPM, AdversarialLoss
+
+if TYPE_CHECKING:
+    from lightning_gantk.kernels.base import Kernel
+    from lightning_gantk.kernels.dynamics.gradient_flow import GradientFlow
+
+
+@dataclass(frozen=True)
+class Training:
+    """Options of training, which go together or are refused.
+
+    Attributes:
+        loss: The loss.
+        time: Training time of a fit.
+        rtol: Tolerance.
+        inertia: Of the heavy ball.
+        keep: Whether fits go on from each other.
+        decay: lambda of the flow.
+        solution: "flow" or "ridge".
+        ridge: lambda of the ridge solution.
+        gradient_penalty: alpha of the ridge solution.
+
+    Raises:
+        ConfigError: If an option is out of range, or two contradict each other.
+    """
+
+    loss: AdversarialLoss
+    time: float
+    rtol: float
+    inertia: float
+    keep: bool
+    decay: float
+    solution: Literal["flow", "ridge"]
+    ridge: float | None
+    gradient_penalty: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.inertia < math.inf:
+            raise ConfigError(f"'inertia' must be at least 0, got {self.inertia}.")
+        if not 0 <= self.decay < math.inf:
+            raise ConfigError(f"'decay' must be at least 0, got {self.decay}.")
+        if not 0 <= self.gradient_penalty < math.inf:
+            raise ConfigError(f"'gradient_penalty' must be at least 0, got {self.gradient_penalty}.")
+        if self.solution not in ("flow", "ridge"):
+            raise ConfigError(f"'solution' must be 'flow' or 'ridge', got {self.solution!r}.")
+        if (self.solution == "ridge") != (self.ridge is not None):
+            raise ConfigError(
+                f"solution='ridge' and a 'ridge' go together, got solution={self.solution!r}, ridge={self.ridge}."
+            )
+        if self.inertia and (self.keep or self.decay):
+            raise ConfigError("A heavy ball starts from rest: leave 'inertia' out, or 'keep' and 'decay'.")
+        if self.solution == "flow":
+            if self.gradient_penalty:
+                raise ConfigError("'gradient_penalty' is of solution='ridge', with IPM.")
+            return
+        if self.inertia or self.keep or self.decay:
+            raise ConfigError("The ridge solution has no past: leave out 'inertia', 'keep' and 'decay'.")
+        if not (self.ridge and 0 < self.ridge < math.inf):
+            raise ConfigError(f"'ridge' must be positive, got {self.ridge}.")
+        if self.loss.slopes in ("piecewise", "any"):
+            raise ConfigError(
+                f"The ridge solution is for losses with smooth slopes of concave a and -b; {self.loss!r} does not "
+                "say that its are."
+            )
+        if self.gradient_penalty and not isinstance(self.loss, IPM):
+            raise ConfigError(f"'gradient_penalty' at infinite width is solved for IPM, got {self.loss!r}.")
+
+    @property
+    def has_witness(self) -> bool:
+        """Whether a fit with IPM gives ``t`` times the witness of the batch."""
+        return not (self.inertia or self.keep or self.decay or self.gradient_penalty)
+
+    def compiled(self, kernel: "Kernel", flow: "GradientFlow", dtype: str) -> Any:
+        """The compiled functions of a kernel that is trained so."""
+        from lightning_gantk.kernels.dynamics.compiled import CompiledDiscriminator
+        from lightning_gantk.kernels.dynamics.penalised import PenalisedDiscriminator
+
+        if self.ridge is not None and self.gradient_penalty:
+            return PenalisedDiscriminator(kernel, float(self.ridge), float(self.gradient_penalty), dtype)
+        return CompiledDiscriminator(kernel, flow, dtype)
+
+    def flow(self) -> "GradientFlow":
+        """What finds the dual weights."""
+        from lightning_gantk.kernels.dynamics.decaying import DecayingFlow
+        from lightning_gantk.kernels.dynamics.gradient_flow import GradientFlow
+        from lightning_gantk.kernels.dynamics.heavy_ball import HeavyBall
+        from lightning_gantk.kernels.dynamics.ridge import Ridge
+
+        settings = self.loss, self.time, self.rtol
+        if self.ridge is not None:
+            return Ridge(*settings, ridge=float(self.ridge))
+        if self.inertia:
+            return HeavyBall(*settings, inertia=float(self.inertia))
+        return DecayingFlow(*settings, decay=float(self.decay)) if self.decay else GradientFlow(*settings)

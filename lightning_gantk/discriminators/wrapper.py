@@ -1,0 +1,53 @@
+"""Discriminators around another."""
+
+from collections.abc import Iterable
+
+from torch import Tensor
+
+from lightning_gantk.discriminators.base import Discriminator
+from lightning_gantk.errors import ConfigError
+
+
+class Wrapper(Discriminator):
+    """Another discriminator with something changed: one of your own overrides what it changes.
+
+    Args:
+        discriminator: The other. Loss and time are its.
+
+    Raises:
+        ConfigError: If it is none, or is differentiated through its own training.
+    """
+
+    def __init__(self, discriminator: Discriminator):
+        name = type(self).__name__
+        if not isinstance(discriminator, Discriminator):
+            raise ConfigError(f"{name} needs a discriminator, got {discriminator!r}.")
+        if discriminator.single_level:
+            raise ConfigError(
+                f"{name} stands around scores, and {type(discriminator).__name__} is differentiated through its own "
+                "training."
+            )
+        super().__init__(loss=discriminator.loss, time=discriminator.time)
+        self.discriminator = discriminator
+
+    def build(self, in_shape: tuple[int, ...]) -> None:
+        self.discriminator.build(in_shape)
+
+    @property
+    def sees_all_reals(self) -> bool:
+        return self.discriminator.sees_all_reals
+
+    def prepare(self, reals: Iterable[Tensor]) -> None:
+        self.discriminator.prepare(reals)
+
+    def fit(self, real: Tensor, fake: Tensor) -> None:
+        self.discriminator.fit(real, fake)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.discriminator(x)
+
+    def check(self) -> None:
+        self.discriminator.check()
+
+    def gram(self, x: Tensor) -> Tensor | None:
+        return self.discriminator.gram(x)

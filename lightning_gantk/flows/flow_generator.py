@@ -1,0 +1,114 @@
+"""Samples of a flow along a score that depends on time."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from lightning_gantk.errors import ConfigError
+from lightning_gantk.generators.base import Generator
+from lightning_gantk.losses import AdversarialLoss
+
+
+class TimedNetwork(Protocol):
+    """Any torch module that maps samples ``(N, ...)`` and times ``(N,)`` to scores ``(N,)``."""
+
+    def forward(self, x: Any, time: Any, /) -> Any:
+        """The scores."""
+
+
+class FlowGenerator(Generator):
+    r"""Moves noise along the gradient of a timed score: Euler steps of a flow from time 0 to 1.
+
+    .. math:: z_{k+1} = z_k - \frac{\eta}{N} \nabla c(f(z_k, k / N)) + \sqrt{\epsilon / N}\, \xi_k
+
+    Its samples carry no gradient: what trains the score is ``DiscriminatorFlow``.
+
+    Args:
+        network: f, a torch module.
+        loss: Has c.
+        out_shape: ``(d,)`` or ``(C, H, W)``.
+        steps: N.
+        eta: The flow's length.
+        noise: epsilon, of the noise on the way.
+        start_mean: Mean of the noise at the start.
+        start_std: Its standard deviation.
+        stop: How many steps a sample takes; all N where none is given. Stopping early is part of the method where
+            quality is best before the end.
+
+    Raises:
+        ConfigError: If a number is out of range.
+    """
+
+    def __init__(
+        self,
+        network: TimedNetwork,
+        loss: AdversarialLoss,
+        out_shape: Sequence[int],
+        *,
+        steps: int = 56,
+        eta: float = 20.0,
+        noise: float = 0.0,
+        start_mean: float = 0.0,
+        start_std: float = 1.0,
+        stop: int | None = None,
+    ):
+        super().__init__(out_shape=out_shape)
+        if not isinstance(network, nn.Module):
+            raise ConfigError(f"'network' must be a torch module that takes samples and times, got {network!r}.")
+        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+            raise ConfigError(f"'steps' of the flow must be a positive whole number, got {steps!r}.")
+        if stop is not None and not 0 <= stop <= steps:
+            raise ConfigError(f"'stop' must lie between 0 and the flow's {steps} steps, got {stop}.")
+        for name, value, least in (("eta", eta, 0.0), ("noise", noise, 0.0), ("start_std", start_std, 0.0)):
+            if not least <= value < math.inf:
+                raise ConfigError(f"{name!r} of the flow must be at least 0, got {value}.")
+        self.network: nn.Module = network
+        self.loss = loss
+        self.steps, self.eta, self.noise, self.stop = steps, eta, noise, stop
+        self.start_mean, self.start_std = start_mean, start_std
+
+    def latent(
+        self, n: int, *, device: torch.device | str | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draws ``n`` samples ``(n, *out_shape)`` of the noise at the start."""
+        source = device if generator is None else generator.device
+        drawn = torch.randn(n, *self.out_shape, device=source, generator=generator)
+        latent = self.start_mean + self.start_std * drawn
+        return latent.to(device) if device is not None else latent
+
+    def forward(self, latent: Tensor) -> Tensor:
+        z = self.flow(latent, self.steps if self.stop is None else self.stop)
+        return z.contiguous(memory_format=torch.channels_last) if z.ndim == 4 else z
+
+    def flow(self, latent: Tensor, steps: int, look: Callable[[int, Tensor], None] | None = None) -> Tensor:
+        """Where noise ``(N, *out_shape)`` is after so many steps, without a graph.
+
+        Args:
+            latent: The noise.
+            steps: How many.
+            look: Called with the number and the samples of each step, the start included.
+        """
+        with torch.inference_mode(False), torch.enable_grad():
+            z = latent.detach().clone()
+            for k in range(steps):
+                if look is not None:
+                    look(k, z)
+                z = self._step(z, k)
+            if look is not None:
+                look(steps, z)
+        return z
+
+    def _step(self, z: Tensor, k: int) -> Tensor:
+        z = z.detach().requires_grad_()
+        time = z.new_full((len(z),), k / self.steps)
+        (gradient,) = torch.autograd.grad(self.loss.c(self.network(z, time)).sum(), z)
+        moved = z.detach() - self.eta / self.steps * gradient
+        if self.noise:
+            moved = moved + math.sqrt(self.noise / self.steps) * torch.randn_like(moved)
+        return moved
+
+    def extra_repr(self) -> str:
+        return f"out_shape={self.out_shape}, steps={self.steps}, eta={self.eta:g}, stop={self.stop}"

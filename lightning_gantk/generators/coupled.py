@@ -1,0 +1,138 @@
+"""Particles that pull each other along, as the outputs of an infinitely wide generator do."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from lightning_gantk.architectures import Architecture
+from lightning_gantk.errors import ConfigError
+from lightning_gantk.generators.base import Generator
+from lightning_gantk.generators.latent import LatentSampler
+from lightning_gantk.generators.latent_kernel import LatentKernel, check_coupling, unit_diagonal
+from lightning_gantk.generators.particles import Particles
+from lightning_gantk.processes import processes
+
+if TYPE_CHECKING:
+    from datamodules import DataModule
+
+
+class CoupledParticles(Generator):
+    r"""``Particles`` of which each moves along the gradients of all, mixed by a matrix Gamma.
+
+    An infinitely wide generator that is trained by gradient descent moves its samples :math:`x_i = g(z_i)` by
+    :math:`-\sum_j \Gamma(z_i, z_j) \nabla c(f)(x_j)`, Gamma its neural tangent kernel. Between independent latents in
+    many dimensions that kernel has two values alone: one on the diagonal, and g times as much beside it. So two numbers
+    describe the generator, a rate and g (Durr, Mroueh, Tu and Wang, "Effective dynamics of generative adversarial
+    networks", PRX 2023):
+
+    .. math:: \Gamma = (1 - g)\, I + g\, 1 1^T
+
+    whose eigenvalues are 1 - g, n - 1 times, for motion relative to the mean, and 1 - g + g n for the mean itself.
+
+    The gradient that reaches the particles is ``Gamma @ upstream``: plain gradient descent (``torch.optim.SGD`` without
+    momentum) is the dynamics above, and particles outside the batch move too. Adam divides each coordinate's gradient
+    by its own size, and undoes Gamma.
+
+    Args:
+        n: How many particles; None takes as many as given samples.
+        out_shape: ``(d,)`` or ``(C, H, W)``.
+        coupling: g, in [0, 1]; or Gamma itself, ``(n, n)``, symmetric, with ones on its diagonal; or an architecture,
+            whose NTK on latents from N(0, I), divided by its diagonal, is Gamma.
+        latent_dim: Number of latent coordinates; with an architecture.
+        seed: Of the latents, whatever torch's global seed is.
+        start: As of ``Particles``.
+        noise: As of ``Particles``.
+        per_particle: Whether the gradient is that of each particle's own ``c(f(x))`` and not of the batch's mean.
+
+    Attributes:
+        coupling: Gamma, ``(n, n)``.
+        latents: ``(n, latent_dim)`` with an architecture, else None.
+
+    Raises:
+        ConfigError: If an argument is not one of those allowed; with an architecture: if JAX cannot be used.
+    """
+
+    coupling: Tensor
+    latents: Tensor | None
+
+    def __init__(
+        self,
+        n: int | None = 500,
+        out_shape: Sequence[int] = (2,),
+        *,
+        coupling: "float | Tensor | Architecture" = 0.3,
+        latent_dim: int | None = None,
+        seed: int = 0,
+        start: "str | Tensor | DataModule" = "normal",
+        noise: float | None = None,
+        per_particle: bool = False,
+    ):
+        super().__init__(out_shape=out_shape)
+        self.particles = Particles(n, out_shape, start=start, noise=noise)
+        self.per_particle = per_particle
+        if isinstance(coupling, Architecture) != (latent_dim is not None):
+            raise ConfigError(
+                "'latent_dim' is the number of latent coordinates of an architecture that couples the particles: give "
+                f"both or neither, got coupling={coupling!r}, latent_dim={latent_dim}."
+            )
+        count, latents = len(self.samples), None
+        if isinstance(coupling, Architecture):
+            assert latent_dim is not None
+            latents = LatentSampler(latent_dim)(count, generator=torch.Generator().manual_seed(seed))
+            matrix = unit_diagonal(LatentKernel(coupling, latent_dim)(latents, latents))
+        elif isinstance(coupling, Tensor):
+            check_coupling(coupling, count)
+            matrix = coupling.detach().float().clone()
+        else:
+            if isinstance(coupling, bool) or not isinstance(coupling, int | float) or not 0 <= coupling <= 1:
+                raise ConfigError(
+                    f"'coupling' must be a number in [0, 1], a matrix or an architecture, got {coupling!r}."
+                )
+            matrix = torch.full((count, count), float(coupling)).fill_diagonal_(1)
+        # Not in checkpoints: the settings say what they are.
+        self.register_buffer("coupling", matrix, persistent=False)
+        self.register_buffer("latents", latents, persistent=False)
+
+    @property
+    def samples(self) -> Tensor:
+        """The particles, ``(n, *out_shape)``."""
+        return self.particles.samples
+
+    def latent(
+        self, n: int, *, device: torch.device | str | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Numbers of ``n`` particles, as those of ``Particles``."""
+        return self.particles.latent(n, device=device, generator=generator)
+
+    def population(self) -> Tensor:
+        return self.particles.population()
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """Copies of particles, which stay as they are when the optimizer moves the originals."""
+        factor = len(latent) * processes() if self.per_particle else 1
+        chosen = _Coupled.apply(self.samples, latent, self.coupling, factor)
+        return chosen.contiguous(memory_format=torch.channels_last) if chosen.ndim == 4 else chosen
+
+    def extra_repr(self) -> str:
+        n = len(self.samples)
+        mean = float((self.coupling.sum() - n) / max(1, n * (n - 1)))
+        return f"n={n}, out_shape={self.out_shape}, mean coupling={mean:.3g}, per_particle={self.per_particle}"
+
+
+class _Coupled(torch.autograd.Function):
+    """Rows of a matrix of samples; in the backward pass their gradients move all rows, by Gamma."""
+
+    @staticmethod
+    def forward(ctx: Any, samples: Tensor, chosen: Tensor, coupling: Tensor, factor: float) -> Tensor:
+        ctx.save_for_backward(chosen, coupling)
+        ctx.shape, ctx.factor = samples.shape, factor
+        return samples.index_select(0, chosen)
+
+    @staticmethod
+    def backward(ctx: Any, *upstreams: Tensor) -> tuple[Tensor, None, None, None]:
+        chosen, coupling = ctx.saved_tensors
+        upstream = upstreams[0].flatten(1)
+        moved = coupling.index_select(1, chosen).to(upstream.dtype) @ upstream
+        return ctx.factor * moved.view(ctx.shape), None, None, None

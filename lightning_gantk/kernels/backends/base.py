@@ -1,0 +1,75 @@
+"""What a backend is: sums over one kernel, for samples of one shape and dtype."""
+
+from abc import ABC, abstractmethod
+
+import jax
+from jaxtyping import Array, Float
+
+
+class Backend(ABC):
+    """Computes ``s(x) = sum_p k(x, p) w_p``, its gradient and Gram matrices, tile by tile.
+
+    Attributes:
+        name: What it is, in words, for logs.
+        grouped: Whether its precision gains from groups of points that lie close together being given one by one.
+        block: Rows of the blocks that a symmetric Gram matrix is made of.
+    """
+
+    name: str
+    grouped: bool = False
+    block: int = 256
+
+    @abstractmethod
+    def gram(self, x: Float[Array, "N ..."], y: Float[Array, "M ..."]) -> Float[Array, "N M"]:
+        """The Gram matrix of samples."""
+
+    def symmetric_gram(self, x: Float[Array, "N ..."]) -> Float[Array, "N N"]:
+        """The Gram matrix of N samples, symmetric to the last bit."""
+        matrix = self.gram(x, x)
+        return (matrix + matrix.T) / 2
+
+    @abstractmethod
+    def scores(
+        self, x: Float[Array, "N ..."], points: Float[Array, "P ..."], weights: Float[Array, " P"]
+    ) -> Float[Array, " N"]:
+        """``s(x) = sum_p k(x, p) w_p``."""
+
+    @abstractmethod
+    def scores_and_gradient(
+        self, x: Float[Array, "N ..."], points: Float[Array, "P ..."], weights: Float[Array, " P"]
+    ) -> tuple[Float[Array, " N"], Float[Array, "N ..."]]:
+        """Scores and ``ds(x_i)/dx_i``, in the shape of x."""
+
+    def scores_and_gradient_at_points(
+        self, points: Float[Array, "P ..."], weights: Float[Array, " P"], first: int
+    ) -> tuple[Float[Array, " N"], Float[Array, "N ..."]]:
+        """The same at the first of the points themselves: a backend may work each pair of those out once."""
+        return self.scores_and_gradient(points[:first], points, weights)
+
+
+class Differentiable(Backend):
+    """A backend whose Gram matrices have derivatives."""
+
+    @abstractmethod
+    def pullback(
+        self, x: Float[Array, "N ..."], y: Float[Array, "M ..."], cotangent: Float[Array, "N M"]
+    ) -> Float[Array, "N ..."]:
+        """``sum_j cotangent_ij dk(x_i, y_j)/dx_i``, in the shape of x."""
+
+
+def differentiable_gram(backend: Backend, derivatives: Differentiable, x: jax.Array, y: jax.Array) -> jax.Array:
+    """A backend's Gram matrix ``(N, M)``, with derivatives (in reverse mode, once) by another's."""
+
+    @jax.custom_vjp
+    def matrix(x: jax.Array, y: jax.Array) -> jax.Array:
+        return backend.gram(x, y)
+
+    def forward(x: jax.Array, y: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+        return matrix(x, y), (x, y)
+
+    def backward(saved: tuple[jax.Array, jax.Array], cotangent: jax.Array) -> tuple[jax.Array, jax.Array]:
+        x, y = saved
+        return derivatives.pullback(x, y, cotangent), derivatives.pullback(y, x, cotangent.T)
+
+    matrix.defvjp(forward, backward)
+    return matrix(x, y)

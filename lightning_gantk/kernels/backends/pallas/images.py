@@ -1,0 +1,345 @@
+"""Sums over kernels of images on a GPU: one kernel for a convolution and what pixels went through before it.
+
+``jax_images`` says what is summed; ``chain`` how a recursion is cut. Maps of pairs are kept after each window. On the
+way back a kernel gathers what windows have for a pixel, turns it by the derivatives of what the pixel went through (the
+rules' own, by JAX), and sums over the points what it has for the tape.
+"""
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.experimental import pallas
+
+from lightning_gantk.kernels.backends import tiles
+from lightning_gantk.kernels.backends.base import Backend
+from lightning_gantk.kernels.backends.pallas.arithmetic import contracted
+from lightning_gantk.kernels.backends.pallas.calls import call, lanes, pad, shape, up_to
+from lightning_gantk.kernels.backends.pallas.chain import Chain, Maps, Window, chain_of
+from lightning_gantk.kernels.backends.pallas.windows import means, spread
+from lightning_gantk.kernels.recursions import Recursion
+
+Array = jax.Array
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How work is divided.
+
+    Attributes:
+        lanes: Test points of a program, at most: with one warp, four for each thread.
+        warps: Of a program.
+        points: Training points of a program on the way back.
+        stripe: Rows of windows of a program, at most.
+        first: The same of the first window, which reads pixels.
+        span: Pixels of a program that puts the gradient together, at most.
+        rows: Test points of a tile, at most.
+        memory: Bytes of all maps of a tile.
+    """
+
+    lanes: int = 128
+    warps: int = 1
+    points: int = 16
+    stripe: int = 2
+    first: int = 4
+    span: int = 2
+    rows: int = 256
+    memory: int = 2 * 2**30
+
+
+@dataclass(frozen=True)
+class PallasImages(Backend):
+    """Sums over the kernel of an architecture for images ``(N, H, W, channels)``, in float32.
+
+    Attributes:
+        recursion: The kernel.
+        interpret: Whether to run without a GPU, slowly.
+        sizes: How work is divided.
+    """
+
+    recursion: Recursion
+    interpret: bool = False
+    sizes: Sizes = Sizes()
+    name = "Pallas, pixel by pixel"
+
+    @staticmethod
+    def fits(recursion: Recursion) -> bool:
+        """Whether the layers are a chain."""
+        return chain_of(recursion) is not None
+
+    @property
+    def chain(self) -> Chain:
+        chain = chain_of(self.recursion)
+        assert chain is not None  # see fits
+        return chain
+
+    def gram(self, x: Array, y: Array) -> Array:
+        rows, columns = self._tile(x, y)
+
+        def against(x: Array) -> Array:
+            side = self._side(x, self._lanes(x))
+            return tiles.by_rows(lambda y: self._values(side, y)[:, : len(x)], y, columns).T
+
+        return tiles.by_rows(against, x, rows)
+
+    def scores(self, x: Array, points: Array, weights: Array) -> Array:
+        rows, columns = self._tile(x, points)
+        count, each = tiles.even(len(points), columns)
+        parts = tiles.split(points, count, each), tiles.split_weights(weights, count, each)
+
+        def of(x: Array) -> Array:
+            side = self._side(x, self._lanes(x))
+            return tiles.accumulate(lambda part: part[1] @ self._values(side, part[0]), parts)[: len(x)]
+
+        return tiles.by_rows(of, x, rows)
+
+    def scores_and_gradient(self, x: Array, points: Array, weights: Array) -> tuple[Array, Array]:
+        rows, columns = self._tile(x, points)
+        count, each = tiles.even(len(points), columns)
+        parts = tiles.split(points, count, each), tiles.split_weights(weights, count, each)
+
+        def of(x: Array) -> tuple[Array, Array]:
+            pixels = _pixels(tiles.fill(x, up_to(len(x), self._lanes(x))))
+            side, pull = jax.vjp(self._tapes, pixels)
+            sums = tiles.accumulate(lambda part: self._sums((pixels, side), part[0], part[1]), parts)
+            values, direct, of_side = sums
+            gradient = direct + pull(of_side)[0]
+            return values[: len(x)], jnp.moveaxis(gradient, (0, 3), (3, 0))[: len(x)]
+
+        return tiles.by_rows(of, x, rows)
+
+    def _tile(self, x: Array, points: Array) -> tuple[int, int]:
+        """Most test and training points of a tile."""
+        rows = min(len(x), self.sizes.rows)
+        pixels = sum(height * width for height, width in self._shapes(*x.shape[1:3])[1:])
+        return rows, max(
+            self.sizes.points, min(len(points), self.sizes.memory // (4 * 5 * pixels * up_to(rows, self._lanes(x))))
+        )
+
+    def _shapes(self, height: int, width: int) -> list[tuple[int, int]]:
+        """Of the images, and of the maps after each window."""
+        shapes = [(height, width)]
+        for window in self.chain.windows:
+            shapes.append(window.shape(shapes[-1]))
+        return shapes
+
+    def _lanes(self, x: Array) -> int:
+        return self._wide(len(x))
+
+    def _wide(self, count: int) -> int:
+        """Test points of a program."""
+        return lanes(count, least=16, most=self.sizes.lanes)
+
+    def _tapes(self, pixels: Array) -> Any:
+        return self.chain.marginals(jnp.mean(pixels * pixels, 0))
+
+    def _side(self, samples: Array, multiple: int) -> tuple[Array, Any]:
+        """Pixels ``(channels, H, W, N)`` filled up to a multiple, and their tapes."""
+        pixels = _pixels(tiles.fill(samples, up_to(len(samples), multiple)))
+        return pixels, self._tapes(pixels)
+
+    def _values(self, x: tuple[Array, Any], points: Array) -> Array:
+        """Kernel values ``(C, R)`` of all rows of a filled side."""
+        p = self._side(points, self.sizes.points)
+        return self._last(self._forward(x, p)[-1], x[1][1], p)[: len(points)]
+
+    def _last(self, maps: Maps, x_tail: Any, p: tuple[Array, Any]) -> Array:
+        tail, difference = self.chain.tail, jax.lax.stop_gradient(maps["difference"])
+        return tail.kernel(maps["v"], difference, x_tail, p[1][1], theta=maps.get("theta"))
+
+    def _sums(self, x: tuple[Array, Any], points: Array, w: Array) -> tuple[Array, Array, Any]:
+        """Scores ``(R,)``, the gradient by distances in the shape of the pixels, and the adjoint of the tapes."""
+        p, chain = self._side(points, self.sizes.points), self.chain
+        w = pad(w, p[0].shape[-1])
+        kept = self._forward(x, p)
+        difference = kept[-1].pop("difference")
+
+        def last(maps: Maps, x_tail: Any) -> Array:
+            return self._last({**maps, "difference": difference}, x_tail, p)
+
+        values, pull = jax.vjp(last, kept[-1], x[1][1])
+        bars, of_tail = pull(jnp.broadcast_to(w[:, None], values.shape))
+        moving = chain.moving(jnp.zeros((*x[0].shape[1:3], 1)))
+        of_tapes = []
+        for stage in reversed(range(len(chain.windows) - 1)):
+            bars, of_tape = self._backward(stage, kept[stage], bars, x, p, moving[stage])
+            of_tapes.insert(0, of_tape)
+        return w @ values, self._direct(bars["v"], x[0], p[0]), (of_tapes, of_tail)
+
+    def _forward(self, x: tuple[Array, Any], p: tuple[Array, Any]) -> list[Maps]:
+        """Maps ``(H, W, C, R)`` after each window."""
+        shapes, kept = self._shapes(*x[0].shape[1:3]), []
+        points, wide = p[0].shape[-1], self._wide(x[0].shape[-1])
+        for stage, (height, width) in enumerate(shapes[1:]):
+            names = ("v", "difference", "theta") if self.chain.ntk and stage else ("v", "difference")
+            results = dict.fromkeys(names, shape(height, width, points, x[0].shape[-1]))
+            if stage:
+                tapes = [side[1][0][stage - 1] for side in (x, p)]
+                arguments = {"maps": kept[-1], "x_tape": tapes[0], "p_tape": tapes[1]}
+            else:
+                arguments = {"x": x[0], "p": p[0]}
+            rows = math.gcd(height, self.sizes.stripe if stage else self.sizes.first)
+            kernel = functools.partial(_forward_kernel, self.chain, stage, shapes[stage], wide, rows, self.interpret)
+            grid = height // rows, x[0].shape[-1] // wide, points
+            kept.append(self._call(kernel, results, arguments, grid, f"forward_{stage}"))
+        return kept
+
+    def _backward(
+        self, stage: int, maps: Maps, bars: Maps, x: tuple[Array, Any], p: tuple[Array, Any], moving: list[bool]
+    ) -> tuple[Maps, Any]:
+        """From the adjoint after the next window, that after this one, and that of the tape."""
+        height, width, points, count = maps["v"].shape
+        wide, parts = self._wide(x[0].shape[-1]), points // self.sizes.points
+        x_tape, p_tape = x[1][0][stage], p[1][0][stage]
+        arguments = {"maps": maps, "x_tape": x_tape, "p_tape": p_tape, "bars": bars}
+        names = [name for name in bars if name in maps]
+        sums = [shape(parts, height, width, count) for moves in moving if moves]
+        results = {name: shape(*maps[name].shape) for name in names}, sums
+        kernel = functools.partial(
+            _backward_kernel, self.chain, stage, (height, width), wide, self.sizes.points, moving, self.interpret
+        )
+        grid = height * width, count // wide, parts
+        made, sums = self._call(kernel, results, arguments, grid, f"backward_{stage}")
+        leaves, form = jax.tree.flatten(x_tape)
+        sums = [jnp.sum(part, 0) for part in sums]
+        leaves = [sums.pop(0) if moves else jnp.zeros_like(leaf) for leaf, moves in zip(leaves, moving, strict=True)]
+        return made, jax.tree.unflatten(form, leaves)
+
+    def _direct(self, bar: Array, x: Array, p: Array) -> Array:
+        """The gradient by the pixels' distances, ``(channels, H, W, R)``."""
+        wide, parts = self._wide(x.shape[-1]), p.shape[-1] // self.sizes.points
+        _, height, width, count = x.shape
+        span = math.gcd(width, self.sizes.span)
+        kernel = functools.partial(_direct_kernel, self.chain.windows[0], wide, self.sizes.points, span, self.interpret)
+        grid = height * width // span, count // wide, parts
+        return jnp.sum(self._call(kernel, shape(parts, *x.shape), (bar, x, p), grid, "direct"), 0)
+
+    def _call(self, kernel: Any, results: Any, arguments: Any, grid: tuple[int, ...], name: str) -> Any:
+        return call(
+            kernel,
+            results,
+            arguments,
+            name=f"gantk_{name}",
+            grid=grid,
+            interpret=self.interpret,
+            warps=self.sizes.warps,
+        )
+
+
+def _pixels(images: Array) -> Array:
+    """``(channels, H, W, N)``."""
+    return jnp.moveaxis(images, (0, 3), (3, 0))
+
+
+def _gaps(x: Any, p: Any, at: tuple[Any, Any], row: Array, column: Array) -> list[tuple[Array, Array]]:
+    """Both sides of a pixel, channel by channel, as ``(1, R)`` and ``(1, 1)``.
+
+    Read with two axes: Triton lays sums that a loop carries out as it does blocks that are read so, and would turn
+    everything in the loop otherwise, through shared memory.
+    """
+    place = pallas.ds(column, 1)
+    return [(x[c, row, place, at[1]], p[c, row, place, at[0]]) for c in range(x.shape[0])]
+
+
+def _read(refs: Any, row: Array, column: Array, *at: Any) -> Any:
+    return jax.tree.map(lambda ref: ref[(row, column, *at)], refs)
+
+
+def _forward_kernel(
+    chain: Chain, stage: int, shape: tuple[int, int], wide: int, rows: int, interpret: bool, refs: Any, out: Any
+) -> None:
+    """Some rows of maps after a window, of one training point."""
+    at = pallas.ds(pallas.program_id(2), 1), pallas.ds(pallas.program_id(1) * wide, wide)
+    first = pallas.program_id(0) * rows
+
+    through = contracted(functools.partial(chain.through, stage - 1), interpret=interpret)
+
+    def pixel(i: Array, j: Array) -> Maps:
+        if stage:
+            x, p = _read(refs["x_tape"], i, j, at[1]), _read(refs["p_tape"], i, j, at[0])
+            return through(_read(refs["maps"], i, j, *at), x, p)
+        return contracted(_differences, interpret=interpret)(_gaps(refs["x"], refs["p"], at, i, j))
+
+    def put(row: int, column: Array, maps: Maps) -> None:
+        for name, ref in out.items():
+            ref[first + row, column, *at] = maps[name]
+
+    zeros = dict.fromkeys(out, jnp.zeros((1, wide), jnp.float32))
+    means(chain.windows[stage], shape, pixel, zeros, first, rows, put, interpret=interpret)
+
+
+def _differences(gaps: list[tuple[Array, Array]]) -> Maps:
+    """Means of ``(x - p)^2`` and ``(x - p) (x + p)`` over the channels."""
+    each = 1 / len(gaps)
+    v = functools.reduce(jnp.add, [(a - b) ** 2 for a, b in gaps]) * each
+    return {"v": v, "difference": functools.reduce(jnp.add, [(a - b) * (a + b) for a, b in gaps]) * each}
+
+
+def _backward_kernel(
+    chain: Chain,
+    stage: int,
+    shape: tuple[int, int],
+    wide: int,
+    points: int,
+    moving: list[bool],
+    interpret: bool,
+    refs: Any,
+    out: Any,
+    sums: Any,
+) -> None:
+    """The adjoint of one pixel of kept maps, of some training points."""
+    place, part, of_x = pallas.program_id(0), pallas.program_id(2), pallas.ds(pallas.program_id(1) * wide, wide)
+    row, column = place // shape[1], place % shape[1]
+    leaves, form = jax.tree.flatten(_read(refs["x_tape"], row, column, of_x))
+
+    def pulled(bars: Maps, maps: Maps, leaves: list[Array], p: Any) -> tuple[Maps, list[Array]]:
+        def function(given: Maps, moved: list[Array]) -> Maps:
+            rest = list(moved)
+            tape = [rest.pop(0) if moves else leaf for leaf, moves in zip(leaves, moving, strict=True)]
+            found = chain.through(stage, {**maps, **given}, jax.tree.unflatten(form, tape), p)
+            return {name: found[name] for name in bars}
+
+        moved = [leaf for leaf, moves in zip(leaves, moving, strict=True) if moves]
+        return jax.vjp(function, {name: maps[name] for name in out}, moved)[1](bars)
+
+    def point(i: Array, totals: list[Array]) -> list[Array]:
+        at = pallas.ds(part * points + i, 1), of_x
+        (bars,) = spread(chain.windows[stage + 1], shape, refs["bars"], row, column, at, interpret=interpret)
+        maps, p = _read(refs["maps"], row, column, *at), _read(refs["p_tape"], row, column, at[0])
+        of_maps, of_tape = contracted(pulled, interpret=interpret)(bars, maps, leaves, p)
+        for name, ref in out.items():
+            ref[row, column, *at] = of_maps[name]
+        return [total + value for total, value in zip(totals, of_tape, strict=True)]
+
+    totals = jax.lax.fori_loop(0, points, point, [jnp.zeros((wide,), jnp.float32) for _ in sums])
+    for ref, total in zip(sums, totals, strict=True):
+        ref[part, row, column, of_x] = total
+
+
+def _direct_kernel(window: Window, wide: int, points: int, span: int, interpret: bool, refs: Any, out: Any) -> None:
+    """Some pixels of the gradient by distances, of some training points."""
+    bar, x, p = refs
+    part, of_x = pallas.program_id(2), pallas.ds(pallas.program_id(1) * wide, wide)
+    channels, height, width = x.shape[:3]
+    first = pallas.program_id(0) * span
+    row, column = first // width, first % width
+
+    def add(totals: list[Array], slope: Array, gaps: list[tuple[Array, Array]]) -> list[Array]:
+        return [total + slope * (a - b) for total, (a, b) in zip(totals, gaps, strict=True)]
+
+    def point(i: Array, totals: list[list[Array]]) -> list[list[Array]]:
+        at = pallas.ds(part * points + i, 1), of_x
+        slopes = spread(window, (height, width), {"v": bar}, row, column, at, span, interpret=interpret)
+        return [
+            contracted(add, interpret=interpret)(of_pixel, slope["v"], _gaps(x, p, at, row, column + d))
+            for d, (of_pixel, slope) in enumerate(zip(totals, slopes, strict=True))
+        ]
+
+    zeros = jnp.zeros((1, wide), jnp.float32)
+    totals = jax.lax.fori_loop(0, points, point, [[zeros] * channels for _ in range(span)])
+    for d, of_pixel in enumerate(totals):
+        for c, total in enumerate(of_pixel):
+            out[part, c, row, column + d, of_x] = jnp.sum(total, 0) * (2 / channels)

@@ -1,0 +1,150 @@
+"""What an activation does to a pair of Gaussian pre-activations, in closed form: its dual kernel and derivatives.
+
+Two jointly Gaussian numbers with variances ``q_x``, ``q_p`` and covariance k are described here by their squared
+distance ``v = q_x + q_p - 2 k`` instead of k. Distances lose no digits between near neighbours, they pass through the
+affine layers without the bias, and the cusp of a ReLU-type kernel sits at v = 0 exactly.
+
+With phi the activation, ``q' = E phi(u)^2``, ``v' = E (phi(u_x) - phi(u_p))^2`` and ``slope = E phi'(u_x) phi'(u_p)``,
+the factor of the NTK. By Price's theorem slope is also the derivative of v' in v.
+
+Every formula stands here once. The native kernels are generated from it, and so are its derivatives in the other
+sample, by exchanging the two.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+Array = jax.Array
+Side = tuple[Array, ...]
+"""What a dual needs of one side of the pairs, computed once per sample and not per pair."""
+
+# v over the scale on which a smooth activation bends, below which v' is taken to second order. There a difference of
+# variances and covariance leaves eps / NEAR digits, and the second order lacks NEAR: both are about the root of eps.
+NEAR = {"float32": 3e-4, "float64": 1e-8}
+
+
+class DualPair(NamedTuple):
+    """An activation at pairs; all arrays have the shape of the pairs.
+
+    Attributes:
+        distance: v'.
+        slope: E phi' phi', which is dv'/dv.
+        slope_v: d slope/dv.
+        by_variance: ``(gap, x, p) -> (dv'/dq_x, d slope/dq_x)`` at fixed v and q_p. Called with the sides exchanged and
+            the gap's sign turned, it gives the derivatives in q_p.
+    """
+
+    distance: Array
+    slope: Array
+    slope_v: Array
+    by_variance: Callable[[Array, Side, Side], tuple[Array, Array]]
+
+
+class Dual(ABC):
+    """The dual kernel of one activation. Its methods work on arrays of any shape, in float32 and float64.
+
+    Attributes:
+        bends: 1 over the squared distance of pre-activations across which a smooth activation bends.
+    """
+
+    bends: float = math.inf
+
+    @abstractmethod
+    def variance(self, q: Array) -> Array:
+        """``E phi(u)^2`` at variance q, differentiable by JAX."""
+
+    @abstractmethod
+    def side(self, q: Array) -> Side:
+        """What ``pair`` needs of one side."""
+
+    @abstractmethod
+    def pair(self, v: Array, gap: Array, x: Side, p: Side) -> DualPair:
+        """The activation at pairs; ``gap`` is sqrt(q_x) - sqrt(q_p)."""
+
+    @abstractmethod
+    def difference(self, difference: Array, x: Side, p: Side) -> Array:
+        """``q'_x - q'_p`` from the exact ``q_x - q_p``."""
+
+
+class Smooth(Dual):
+    """A dual without a cusp. A side starts with q, q', dq'/dq, bend, bend / sqrt(q), reach.
+
+    To second order a near pair has ``v' = m v + bend (sqrt(q_x) - sqrt(q_p))^2``, with ``m = E phi'^2`` and ``bend =
+    2 q m'(q)``: stretching u by a factor moves phi(u) by more or less than a step of the same length across u does.
+    Pairs are near where v is small beside the sum of their reaches.
+    """
+
+    @abstractmethod
+    def mean_square_slope(self, q: Array) -> Array:
+        """``m(q) = E phi'(u)^2`` at variance q."""
+
+    @abstractmethod
+    def reach(self, q: Array) -> Array:
+        """Half of the squared distance over which v' bends, at variance q."""
+
+    def side(self, q: Array) -> Side:
+        new, slope = with_slope(self.variance, q)
+        turn = 2 * with_slope(self.mean_square_slope, q)[1]
+        return q, new, slope, q * turn, jnp.sqrt(q) * turn, self.reach(q)
+
+    def difference(self, difference: Array, x: Side, p: Side) -> Array:
+        """By the mean slope where variances are close."""
+        (q_x, new_x, slope_x, *_), (q_p, new_p, slope_p, *_) = x, p
+        near = jnp.abs(difference) < 1e-2 * (q_x + q_p)
+        return jnp.where(near, 0.5 * (slope_x + slope_p) * difference, new_x - new_p)
+
+    @staticmethod
+    def near_or(far: DualPair, v: Array, gap: Array, x: Side, p: Side) -> DualPair:
+        """Near pairs to second order: there v' and dv'/dq are cancelled differences."""
+        near = v < NEAR[v.dtype.name] * (x[5] + p[5])
+        distance = jnp.where(near, far.slope * v + 0.5 * (x[3] + p[3]) * gap * gap, far.distance)
+
+        def by_variance(gap: Array, x: Side, p: Side) -> tuple[Array, Array]:
+            distance_q, slope_q = far.by_variance(gap, x, p)
+            return jnp.where(near, x[4] * gap, distance_q), slope_q
+
+        return far._replace(distance=distance, by_variance=by_variance)
+
+
+def excess(v: Array, gap: Array) -> Array:
+    """``sqrt(q_x q_p) - k``, never negative; where it is all rounding (u_x a multiple of u_p), 0: derivatives by v and
+    by variances, which come from loops of their own, have to agree that it is none.
+    """
+    square = gap * gap
+    return jnp.where(v - square > rounding(v) * square, 0.5 * (v - square), 0)
+
+
+def rounding(v: Array) -> float:
+    """Relative, of a sum of some squares."""
+    return 32 * float(jnp.finfo(v.dtype).eps)
+
+
+def root(q: Array) -> tuple[Array, Array]:
+    """sqrt(q) and its inverse, with derivative 0 and inverse 0 at q = 0."""
+    safe = jnp.where(q > 0, q, 1)
+    sigma = jnp.where(q > 0, jnp.sqrt(safe), 0)
+    return sigma, jnp.where(q > 0, 1 / jnp.sqrt(safe), 0)
+
+
+def shifted(z: Array) -> Side:
+    """1 / sqrt(1 + z), sqrt(z / (1 + z)), z / (1 + z), and the angle whose cosine the last is."""
+    inverse = 1 / jnp.sqrt(1 + z)
+    share = root(z)[0] * inverse
+    return inverse, share, share * share, jnp.arctan2(jnp.sqrt(1 + 2 * z), z)
+
+
+def shifted_excess(excess: Array, x: Side, p: Side) -> Array:
+    """``1 - k / sqrt((1 + z_x) (1 + z_p))`` from ``sqrt(z_x z_p) - k``, without cancellation."""
+    (inverse_x, root_x, *_), (inverse_p, root_p, share_p, *_) = x, p
+    bottom = inverse_p * inverse_p + share_p * inverse_x * inverse_x
+    return bottom / (1 + root_x * root_p) + excess * inverse_x * inverse_p
+
+
+def with_slope(function: Callable[[Array], Array], q: Array) -> tuple[Array, Array]:
+    """``function(q)`` and its derivative."""
+    return jax.jvp(function, (q,), (jnp.ones_like(q),))

@@ -1,0 +1,66 @@
+"""Generators that follow any increasing function of the discriminator's score."""
+
+import math
+from collections.abc import Callable
+from typing import Literal, get_args
+
+from array_api_compat import array_namespace
+
+from lightning_gantk.errors import ConfigError
+from lightning_gantk.losses.base import Array, log_sigmoid
+from lightning_gantk.losses.likelihood import LikelihoodRatio
+
+Name = Literal["logit", "ns", "vanilla", "arcsinh", "exp"]
+
+
+class MonoFlow(LikelihoodRatio):
+    """The discriminator of ``Vanilla``, with a generator that maximises ``mean h(scale s + shift)``, h increasing.
+
+    The score estimates d = log(p_real / p_fake), and particles follow ``h'(d) grad d``, which lowers the KL divergence
+    for every increasing h (Yi, Zhu and Liu, ICML 2023). ``Vanilla()`` is "ns", ``Vanilla(saturating=True)`` is
+    "vanilla".
+
+    ================  ======================  ==================
+    h                 h(s)                    h'(s)
+    ================  ======================  ==================
+    "logit"           s                       1
+    "ns"              log sigmoid(s)          sigmoid(-s)
+    "vanilla"         -log(1 - sigmoid(s))    sigmoid(s)
+    "arcsinh"         arcsinh(s)              1 / sqrt(1 + s^2)
+    "exp"             exp(1.5 s)              1.5 exp(1.5 s)
+    ================  ======================  ==================
+
+    Args:
+        h: A name, or a pointwise increasing function for torch and JAX at once; ``analysis.is_monotone`` looks whether
+            it is.
+        shift: Added to the score: the paper's C, 5 in its images, for "vanilla", which without it hardly moves fakes
+            that the discriminator is sure of.
+        scale: Positive factor of the score.
+
+    Raises:
+        ConfigError: If the name is unknown, or a number is out of range.
+    """
+
+    def __init__(self, h: Name | Callable[[Array], Array] = "logit", shift: float = 0.0, scale: float = 1.0):
+        if not callable(h) and h not in get_args(Name):
+            raise ConfigError(
+                f"'h' of MonoFlow must be one of {', '.join(map(repr, get_args(Name)))} or a function, got {h!r}."
+            )
+        if not math.isfinite(shift):
+            raise ConfigError(f"'shift' of MonoFlow must be a finite number, got {shift!r}.")
+        if not 0 < scale < math.inf:
+            raise ConfigError(f"'scale' of MonoFlow must be positive, got {scale!r}: h would not increase.")
+        self.h, self.shift, self.scale = h, shift, scale
+
+    def c(self, scores: Array) -> Array:
+        s = self.scale * scores + self.shift
+        if callable(self.h):
+            return -self.h(s)
+        xp = array_namespace(scores)
+        if self.h == "logit":
+            return -s
+        if self.h == "ns":
+            return -log_sigmoid(s)
+        if self.h == "vanilla":
+            return log_sigmoid(-s)
+        return -xp.asinh(s) if self.h == "arcsinh" else -xp.exp(1.5 * s)

@@ -1,0 +1,58 @@
+"""Langevin steps along a discriminator."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from lightning_gantk.discriminators.base import Discriminator
+from lightning_gantk.errors import ConfigError
+
+
+class GuidedLangevin:
+    """Moves samples by ``x <- x - h grad c(f(x)) + sqrt(2 h temperature) e``, e from N(0, I).
+
+    f is fitted anew to the samples and to real ones before each step: the flow of free particles that start from what
+    the generator made (Asokan, Shetty, Srikanth and Seelamantula, f-GANs settle scores, 2023, sample so).
+
+    Args:
+        steps: How many.
+        step_size: h; of each sample's own gradient.
+        temperature: Of the noise; 0 follows the gradient alone.
+        reals: How many training samples f is fitted to; None for all.
+
+    Raises:
+        ConfigError: If an argument is out of range.
+    """
+
+    def __init__(self, steps: int, step_size: float, temperature: float = 0.0, reals: int | None = 1024):
+        for name, value in (("steps", steps), ("reals", reals)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise ConfigError(f"{name!r} must be a whole number of at least 1, got {value!r}.")
+        if not 0 < step_size < math.inf:
+            raise ConfigError(f"'step_size' must be positive, got {step_size}.")
+        if not 0 <= temperature < math.inf:
+            raise ConfigError(f"'temperature' must be at least 0, got {temperature}.")
+        self.steps, self.step_size, self.temperature, self.reals = steps, step_size, temperature, reals
+
+    def __call__(self, samples: Tensor, discriminator: Discriminator, real: Tensor) -> Tensor:
+        """The samples ``(N, ...)`` after all steps, for reals ``(M, ...)``. It trains the discriminator.
+
+        Raises:
+            ConfigError: If the discriminator's training is part of its gradient.
+        """
+        if discriminator.single_level:
+            raise ConfigError(f"{type(discriminator).__name__} has no score to follow.")
+        with torch.inference_mode(False), torch.enable_grad():
+            x, real = samples.detach().clone(), real.detach().clone()
+            for _ in range(self.steps):
+                at = x.requires_grad_()
+                discriminator.fit(real, at.detach())
+                (slope,) = torch.autograd.grad(discriminator.loss.c(discriminator(at)).sum(), at)
+                x = at.detach() - self.step_size * slope
+                if self.temperature:
+                    x = x + math.sqrt(2 * self.step_size * self.temperature) * torch.randn_like(x)
+        return x
+
+    def __repr__(self) -> str:
+        return f"GuidedLangevin(steps={self.steps}, step_size={self.step_size:g}, temperature={self.temperature:g})"

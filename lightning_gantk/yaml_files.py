@@ -1,0 +1,57 @@
+"""YAML as this project writes it: a key stands once, and ``1e-3`` is a number."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lightning_gantk.errors import ConfigError
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader; that takes the last of two equal keys without a word and ``1e-3`` for text."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str | int | float | bool | None):
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is no word", key_node.start_mark)
+            if key in seen and key != "<<":
+                raise yaml.constructor.ConstructorError(None, None, f"{key!r} stands there twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][-+]?\d+)$|^[-+]?(?:\d+\.\d*|\.\d+)$|^[-+]?\.(?:inf|nan)$"),
+    list("-+0123456789."),
+)
+
+
+def read(path: Path, what: str) -> Any:
+    """Gives what a YAML file holds.
+
+    Args:
+        path: Of the file.
+        what: It is, for the message.
+
+    Raises:
+        ConfigError: If it is missing or no YAML.
+    """
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except FileNotFoundError as error:
+        raise ConfigError(f"there is no {what} {path}.") from error
+    except IsADirectoryError as error:
+        raise ConfigError(f"the {what} {path} is a folder: name a file in it.") from error
+    except (UnicodeDecodeError, yaml.reader.ReaderError) as error:
+        raise ConfigError(f"the {what} {path} is no text, and so no YAML.") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise ConfigError(f"the {what} {path}{where}: {getattr(error, 'problem', error)}.") from error
+    except OSError as error:
+        raise ConfigError(f"the {what} {path} cannot be read: {error}.") from error

@@ -1,0 +1,79 @@
+"""Modes of particles near the real points: exact eigenvalues and damping."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from lightning_gantk.analysis import linear_modes
+from lightning_gantk.architectures import MLP
+from lightning_gantk.errors import ConfigError
+from lightning_gantk.generators import CoupledParticles
+from lightning_gantk.kernels import RBF
+
+_ONE = torch.zeros(1, 1)
+_TWO = torch.tensor([[1.5], [-1.5]])
+_S1 = RBF(0.5)  # exp(-|x - y|^2 / 2) in one dimension
+
+
+@pytest.mark.parametrize(
+    ("rate", "decay_rates"),
+    [(1.0, (0, 0.5, 1, 0.267949, 0.127017)), (0.1, (0, 0.158114, 0.316228, 0.084733, 0.040166))],
+)
+def test_decay_rates_of_one_particle(rate, decay_rates):
+    modes = linear_modes(_S1, _ONE, rates=(1.0, rate))
+    assert modes.mu == pytest.approx([1.0], abs=1e-12)
+    assert modes.critical_penalty == pytest.approx([2 * math.sqrt(rate)], abs=1e-12)
+    assert modes.critical_decay == pytest.approx([2 * math.sqrt(rate)], abs=1e-12)
+    for share, expected in zip((0, 0.5, 1, 2, 4), decay_rates, strict=True):
+        # Where the two roots meet a rounding of 1e-16 counts as its square root.
+        tolerance = 5e-7 if share != 1 else 1e-7 + 5e-7
+        penalty = share * float(modes.critical_penalty[0])
+        assert modes.decay_rates(penalty=penalty)[0] == pytest.approx(expected, abs=tolerance)
+        assert modes.decay_rates(decay=penalty)[0] == pytest.approx(expected, abs=tolerance)  # the same for mu = 1
+
+
+@pytest.mark.parametrize("as_matrix", [False, True])
+def test_eigenvalues_of_two_points(as_matrix):
+    def modes(g):
+        return linear_modes(_S1, _TWO, CoupledParticles(2, coupling=g).coupling if as_matrix else g)
+
+    assert modes(0.0).mu == pytest.approx([0.455564, 0.544436], abs=5e-7)
+    assert modes(0.8).mu == pytest.approx([0.108887, 0.820015], abs=5e-7)
+
+
+def test_matrix_in_two_dimensions_by_the_formula():
+    """k = exp(-|v|^2 / (2 s^2)): d_x d_y k = (I - v v^T / s^2) k / s^2."""
+    s, points = 1.3, torch.randn(4, 2, generator=torch.Generator().manual_seed(0)).double()
+    difference = (points[:, None] - points[None]).numpy()
+    k = np.exp(-(difference**2).sum(-1) / (2 * s**2))[..., None, None]
+    blocks = (np.eye(2) - difference[..., :, None] * difference[..., None, :] / s**2) * k / s**2 / 4
+    found = linear_modes(RBF(2 / (2 * s**2)), points).matrix
+    np.testing.assert_allclose(found, blocks.transpose(0, 2, 1, 3).reshape(8, 8), rtol=0, atol=1e-12)
+
+
+def test_simultaneous_steps_need_decay():
+    """One particle in the full kernel model: it dies out just above the threshold and grows just below."""
+    step = 0.1
+    least = linear_modes(_S1, _ONE).least_decay(step)
+    assert least == pytest.approx(step)
+    for share, radius in ((0.8, 1.000999), (0.95, 1.000250), (1.05, 0.999750), (1.2, 0.998999)):
+        matrix = np.array([[1 - step * share * least, step], [-step, 1.0]])  # b and x, discriminator rate 0.1 too
+        assert max(abs(np.linalg.eigvals(matrix))) == pytest.approx(radius, abs=1e-6)
+        assert (share < 1) == (radius > 1)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: linear_modes(_S1, torch.zeros(2)), r"vectors \(n, d\)"),
+        (lambda: linear_modes(_S1, _TWO, 1.5), r"'coupling' must lie in \[0, 1\]"),
+        (lambda: linear_modes(_S1, _TWO, torch.eye(3)), r"must be \(2, 2\)"),
+        (lambda: linear_modes(_S1, _TWO, rates=(1.0, 0.0)), "'rates' must be two positive"),
+        (lambda: linear_modes(MLP(1), _TWO), "no second derivatives where points meet"),
+    ],
+)
+def test_what_cannot_be_is_refused(make, message):
+    with pytest.raises(ConfigError, match=message):
+        make()

@@ -1,0 +1,59 @@
+"""The second-moment model: eigenvalues, thresholds and runs of Becker et al."""
+
+import pytest
+import torch
+
+from lightning_gantk.analysis import SecondMomentModel
+from lightning_gantk.errors import ConfigError
+
+
+def test_eigenvalues_of_both_orders_of_steps():
+    damped, ringing = SecondMomentModel(1.0, 1.0, 0.1, 0.01), SecondMomentModel(0.1, 1.0, 0.1, 0.01)
+    assert sorted(damped.eigenvalues().real.tolist()) == pytest.approx([0.910127, 0.988873], abs=1e-6)
+    assert sorted(damped.eigenvalues("simultaneous").real.tolist()) == pytest.approx([0.911270, 0.988730], abs=1e-6)
+    for updates, real, imaginary in (("alternating", 0.9945, 0.031141), ("simultaneous", 0.995, 0.031225)):
+        found = ringing.eigenvalues(updates)
+        assert found.real.tolist() == pytest.approx([real] * 2, abs=1e-6)
+        assert sorted(found.imag.tolist()) == pytest.approx([-imaginary, imaginary], abs=1e-6)
+    assert damped.critical_decay == pytest.approx(0.632456, abs=1e-6)
+
+
+@pytest.mark.parametrize(("ratio", "radius"), [(0.8, 1.000999), (0.95, 1.000250), (1.05, 0.999750), (1.2, 0.998999)])
+def test_simultaneous_steps_need_decay_and_alternating_ones_do_not(ratio, radius):
+    model = SecondMomentModel(ratio * 0.1, 1.0, 0.1, 0.1)
+    assert float(model.eigenvalues("simultaneous").abs().max()) == pytest.approx(radius, abs=1e-6)
+    assert model.is_stable("simultaneous") == (ratio > 1)
+    assert model.is_stable()
+
+
+@pytest.mark.parametrize(("decay", "wanted"), [(1.0, 0.036576), (0.1, -0.059780)])
+def test_run_of_one_fake(decay, wanted):
+    model = SecondMomentModel(decay, 1.0, 0.1, 0.01)
+    state = model.start(torch.tensor([0.1]))
+    for _ in range(100):
+        state = model.step(state)
+    assert float(state.mean) == pytest.approx(wanted, abs=1e-6)
+
+
+def test_a_mass_gap_pulls_fakes_together_and_its_absence_does_so_slowly():
+    ends = []
+    for gap in (0.5, 0.0):
+        model = SecondMomentModel(1.0, 1.0, 0.1, 0.1, mass_gap=gap)
+        state = model.start(torch.zeros(2), torch.diag(torch.tensor([0.1, 0.2])))
+        for _ in range(200):
+            state = model.step(state)
+        ends.append(float(torch.linalg.eigvalsh(state.covariance).max()))
+    assert ends[0] < 1e-5 < 1e-3 < ends[1] < 0.2
+
+
+def test_split_radius_of_two_fakes():
+    assert SecondMomentModel(1.0, 1.0, 0.1, 0.1, mass_gap=-0.5).split_radius == pytest.approx(0.679778, abs=1e-6)
+    assert SecondMomentModel(1.0, 1.0, 0.1, 0.1, mass_gap=-0.2).split_radius == pytest.approx(0.385697, abs=1e-6)
+    assert SecondMomentModel(1.0, 1.0, 0.1, 0.1, mass_gap=0.2).split_radius == 0
+
+
+def test_bad_numbers_are_refused():
+    with pytest.raises(ConfigError, match="'decay' must be at least 0"):
+        SecondMomentModel(-1.0, 1.0, 0.1, 0.1)
+    with pytest.raises(ConfigError, match="'scale' must be positive"):
+        SecondMomentModel(1.0, 0.0, 0.1, 0.1)

@@ -1,0 +1,61 @@
+"""The command that makes the paper's table: runs what is missing, keeps results, puts the table in its place."""
+
+import json
+
+import pytest
+
+from benchmarks import reproduction
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """Runs that take no time; the names of those that were asked for."""
+    asked = []
+
+    def run(regime, architecture, seed, steps, folder, accelerator):
+        asked.append(f"{regime}/{architecture}/seed{seed}/steps{steps}")
+        if regime == "lsgan_finite":
+            return {"diverged": True, "seconds": 2.0}
+        return {"sinkhorn": 0.012 + 0.002 * seed, "modes_covered": 8.0, "diverged": False, "seconds": 3.0}
+
+    monkeypatch.setattr(reproduction, "run", run)
+    return asked
+
+
+def test_broken_off_command_goes_on_where_it_was(runs, tmp_path):
+    output = tmp_path / "table.md"
+    reproduction.main(["--seeds", "1", "--cells", "ipm_inf/relu", "--output", str(output)])
+    reproduction.main(["--seeds", "2", "--cells", "ipm_inf/relu", "lsgan_inf/rbf", "--output", str(output)])
+    cells = ("ipm_inf/relu/seed0", "lsgan_inf/rbf/seed0", "ipm_inf/relu/seed1", "lsgan_inf/rbf/seed1")
+    assert runs == [f"{cell}/steps3000" for cell in cells]
+    assert sorted(json.loads((tmp_path / "table.json").read_text())) == sorted(runs)
+
+
+def test_table_takes_its_place_and_leaves_the_text(runs, tmp_path):
+    output = tmp_path / "table.md"
+    output.write_text("# Before\n\n<!-- table: benchmarks.reproduction -->\nold\n<!-- end of table -->\n\nafter\n")
+    command = ["--seeds", "2", "--finite-steps", "1000", "--output", str(output)]
+    reproduction.main([*command, "--cells", "ipm_inf/relu", "lsgan_finite/relu"])
+    text = output.read_text()
+    assert text.startswith("# Before\n")
+    assert text.endswith("\nafter\n")
+    assert "old" not in text
+    assert "| IPM, infinite | 3,000 | 1.3e-2 ± 1e-3 (1e-6) | - (2.6e-2) |" in text
+    assert "| LSGAN, finite | 1,000 | -, 2 of 2 diverged (> 3) | - |" in text
+
+
+def test_unknown_cell_is_refused_with_those_allowed(capsys):
+    with pytest.raises(SystemExit):
+        reproduction.main(["--cells", "ipm/relu"])
+    assert "unknown cells ipm/relu; allowed are ipm_inf/relu" in capsys.readouterr().err
+
+
+def test_every_known_figure_belongs_to_a_cell():
+    assert set(reproduction.KNOWN) <= set(reproduction.CELLS)
+
+
+@pytest.mark.slow
+def test_cell_is_a_run_of_the_command_line(tmp_path):
+    found = reproduction.run("ipm_inf", "sigmoid_eta1e7", 0, 2, str(tmp_path), "cpu")
+    assert found["sinkhorn"] > 0
+    assert not found["diverged"]

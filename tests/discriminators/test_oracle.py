@@ -1,0 +1,28 @@
+"""The infinite discriminator against neural-tangents called directly: full Gram matrices, float64, its own solvers."""
+
+import numpy as np
+import pytest
+from oracle import stored
+from oracle.problems import FAMILIES
+
+from lightning_gantk.discriminators import NTKDiscriminator
+
+RELATIVE = {"float64": 1e-5, "float32": 1e-3}  # asked of the project; float64 is limited by the oracle's own ODE solver
+
+
+def _nhwc(x):
+    return x.permute(0, 2, 3, 1).numpy() if x.ndim == 4 else x.numpy()
+
+
+@pytest.mark.parametrize("name", FAMILIES["flows"])
+def test_scores_and_gradients_agree_with_neural_tangents(name):
+    problem, wanted = FAMILIES["flows"][name], stored("flows", name)
+    real, fake, x = problem.inputs()
+    for dtype, relative in RELATIVE.items():
+        discriminator = NTKDiscriminator(problem.architecture, problem.loss, time=problem.time, dtype=dtype)
+        discriminator.fit(real, fake)
+        test = x.clone().requires_grad_()
+        scores = discriminator(test)
+        scores.sum().backward()
+        for found, answer in ((scores.detach(), wanted["scores"]), (_nhwc(test.grad), wanted["gradient"])):
+            assert np.linalg.norm(found - answer) <= relative * np.linalg.norm(answer)

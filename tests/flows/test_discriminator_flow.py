@@ -1,0 +1,148 @@
+"""Discriminator Flow: its Euler steps by hand, where f is trained, a short run, the command line."""
+
+import math
+
+import pytest
+import torch
+from tiny import TinyData, TinyQuality, tiny_fit, write_config
+from torch import nn
+
+from lightning_gantk.callbacks import LastCheckpoint
+from lightning_gantk.cli import main
+from lightning_gantk.errors import ConfigError
+from lightning_gantk.flows import DiscriminatorFlow, FlowGenerator, TimedMLP
+from lightning_gantk.losses import IPM, Vanilla
+from lightning_gantk.testing import GeneratorContract
+
+
+class Slope(nn.Module):
+    """``f(x, t) = t w.x + |x|^2 / 2``, in one parameter."""
+
+    def __init__(self, w=2.0, curvature=0.0):
+        super().__init__()
+        self.w, self.curvature = nn.Parameter(torch.tensor(w)), curvature
+
+    def forward(self, x, time):
+        return time * self.w * x.sum(1) + self.curvature * x.square().sum(1) / 2
+
+
+def _flow(network=None, loss=None, **options):
+    torch.manual_seed(0)
+    return DiscriminatorFlow(network or TimedMLP((2,), (16,), embedding=4), loss or Vanilla(), (2,), **options)
+
+
+def test_euler_steps_by_hand():
+    flow = FlowGenerator(Slope(), IPM(), (2,), steps=4, eta=8.0)
+    # IPM lowers f: 4 steps of 8/4 along -2 t at t = 0, 1/4, 1/2, 3/4
+    latent = torch.randn(5, 2)
+    torch.testing.assert_close(flow(latent), latent - 2 * 2 * (0 + 0.25 + 0.5 + 0.75))
+    assert torch.equal(FlowGenerator(Slope(), IPM(), (2,), steps=4, eta=8.0, stop=0)(latent), latent)
+    early = FlowGenerator(Slope(), IPM(), (2,), steps=4, eta=8.0, stop=2)(latent)
+    torch.testing.assert_close(early, latent - 2 * 2 * 0.25)
+    bowl = FlowGenerator(Slope(0.0, 1.0), IPM(), (2,), steps=10, eta=2.0)
+    torch.testing.assert_close(bowl(latent), latent * 0.8**10)
+
+
+def test_noise_of_the_flow_has_its_size():
+    torch.manual_seed(0)
+    moved = FlowGenerator(Slope(0.0), IPM(), (2,), steps=7, noise=3.0)(torch.zeros(5000, 2))
+    assert float(moved.var()) == pytest.approx(3, rel=5 * math.sqrt(2 / 10000))  # five standard errors
+
+
+def test_start_has_mean_and_deviation():
+    flow = FlowGenerator(Slope(), IPM(), (2,), start_mean=1.0, start_std=3.0)
+    latent = flow.latent(5000, generator=torch.Generator().manual_seed(0))
+    assert float(latent.mean()) == pytest.approx(1, abs=5 * 3 / 100)
+    assert float(latent.std()) == pytest.approx(3, rel=5 / math.sqrt(20000))
+
+
+def test_particles_are_kept_at_steps_of_their_own():
+    flow = _flow(Slope(), IPM(), steps=4, eta=8.0, start_std=0.0)
+    torch.manual_seed(1)
+    fake, time = flow.particles(400)
+    assert set(time.tolist()) == {0.0, 0.25, 0.5, 0.75}
+    gone = {0.0: 0.0, 0.25: 0.0, 0.5: -1.0, 0.75: -3.0}
+    expected = torch.tensor([gone[t] for t in time.tolist()])[:, None].expand(-1, 2)
+    torch.testing.assert_close(fake, expected)
+
+
+@pytest.mark.parametrize(("place", "expected"), [("between", None), ("both", 0.5 * (1.0**2 + 3.0**2))])
+def test_penalty(place, expected):
+    flow = _flow(Slope(0.0, 1.0), IPM(), penalty=1.0, penalty_centre=1.0, penalty_at=place)
+    real, fake = torch.tensor([[2.0, 0.0]] * 6), torch.tensor([[4.0, 0.0]] * 6)
+    found = flow._penalty(real, fake, torch.zeros(6)).item()
+    assert found == pytest.approx(expected) if expected is not None else 1 < found < 9
+
+
+def test_a_short_run_moves_the_samples_to_the_data(tmp_path):
+    class Far(TinyData):
+        def load(self):
+            samples = torch.randn(200, 2, generator=torch.Generator().manual_seed(1)) * 0.3 + 2
+            return samples[50:], samples[:50]
+
+    flow = _flow(steps=12, eta=12.0, quality=TinyQuality(), optimizer=lambda p: torch.optim.Adam(p, lr=5e-3))
+    tiny_fit(tmp_path, gan=flow, data=Far(batch_size=64), trainer={"max_steps": 200, "val_check_interval": 100})
+    samples = flow.sample(flow.generator.latent(200))
+    assert float((samples.mean(0) - 2).norm()) < 0.4 * math.sqrt(8)  # they start at 0
+
+
+def test_a_resumed_run_goes_on_bit_for_bit(tmp_path):
+    def run(folder, steps, **options):
+        flow = _flow(steps=3, penalty=0.1, quality=TinyQuality())
+        return flow, tiny_fit(folder, LastCheckpoint(), gan=flow, trainer={"max_steps": steps}, **options)[1]
+
+    whole, _ = run(tmp_path / "whole", 6)
+    _, first = run(tmp_path / "first", 3)
+    resumed, _ = run(tmp_path / "second", 6, ckpt_path=LastCheckpoint.path(first))
+    for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_the_command_line_trains_and_samples(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    network = {"class_path": "lightning_gantk.flows.TimedMLP", "init_args": {"hidden": [4], "embedding": 2}}
+    quality = {"class_path": "tiny.TinyQuality"}
+    model = {"network": network, "loss": "lightning_gantk.losses.Vanilla", "steps": 3, "quality": quality}
+    data = {"class_path": "tiny.TinyData", "init_args": {"shape": [2]}}
+    path = write_config(tmp_path / "flow.yaml", system="DiscriminatorFlow", model=model, data=data)
+    command = main(["fit", f"--config={path}"])
+    assert isinstance(command.model, DiscriminatorFlow)
+    assert command.trainer.global_step == 6
+    (checkpoint,) = (tmp_path / "runs").rglob("last.ckpt")
+    words = [f"--config={path}", f"--ckpt_path={checkpoint}", "--save_predictions.num_samples=5"]
+    again = main(["predict", *words])
+    assert isinstance(again.model, DiscriminatorFlow)
+    assert list((tmp_path / "runs").rglob("samples.npz"))
+
+
+def test_unknown_system_is_refused(tmp_path, capsys):
+    path = write_config(tmp_path / "flow.yaml", system="Diffusion")
+    with pytest.raises(SystemExit):
+        main(["fit", f"--config={path}"])
+    assert "'system' must be one of GAN, DiscriminatorFlow, got 'Diffusion'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: _flow(steps=0), "'steps' of the flow must be a positive whole number"),
+        (lambda: _flow(stop=57), "'stop' must lie between 0 and the flow's 56 steps"),
+        (lambda: _flow(eta=-1.0), "'eta' of the flow must be at least 0"),
+        (lambda: _flow(penalty=-1.0), "'penalty' must be at least 0"),
+        (lambda: _flow(penalty_at="real"), "'between' or 'both', got 'real'"),
+        (lambda: FlowGenerator(0.5, IPM(), (2,)), "'network' must be a torch module"),
+        (lambda: TimedMLP(hidden=()), "'hidden' must list positive"),
+        (lambda: TimedMLP(embedding=3), "'embedding' must be an even number"),
+        (lambda: TimedMLP(frequency=0.0), "'frequency' must be positive"),
+    ],
+)
+def test_what_cannot_be_is_refused(make, message):
+    with pytest.raises(ConfigError, match=message):
+        make()
+
+
+class TestFlowGenerator(GeneratorContract):
+    bounded, trained = False, False
+
+    def make(self):
+        return FlowGenerator(TimedMLP((3, 2, 2), (4,), embedding=2), Vanilla(), (3, 2, 2), steps=3, eta=1.0)

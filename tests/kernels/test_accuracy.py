@@ -1,0 +1,131 @@
+"""What the discriminator says of its own accuracy."""
+
+import warnings
+
+import jax.numpy as jnp
+import pytest
+import torch
+
+from lightning_gantk.architectures import MLP
+from lightning_gantk.discriminators import NTKDiscriminator
+from lightning_gantk.errors import ConfigError, TrainingDiverged
+from lightning_gantk.kernels import RBF, EnergyDistance, Kernel
+from lightning_gantk.losses import IPM, LSGAN, AdversarialLoss, Hinge, Vanilla
+
+LOSSES = [IPM(), LSGAN(), Hinge(), Vanilla()]
+
+
+class Coarse(Kernel):
+    """A Gaussian kernel that float32 gets wrong by half a hundredth."""
+
+    def __call__(self, x, y):
+        values = jnp.exp(-((x[:, None] - y[None]) ** 2).sum(-1))
+        return values * 1.005 if x.dtype == jnp.float32 else values
+
+
+class Jump(AdversarialLoss):
+    """|s +- 1|, of whose slopes nothing is declared."""
+
+    def a(self, scores):
+        return -abs(scores + 1)
+
+    def b(self, scores):
+        return abs(scores - 1)
+
+    def c(self, scores):
+        return -scores
+
+
+def _batch():
+    stream = torch.Generator().manual_seed(0)
+    return torch.randn(9, 3, generator=stream) + 0.5, torch.randn(7, 3, generator=stream)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+def test_an_ordinary_batch_is_resolved(loss, dtype):
+    discriminator = NTKDiscriminator(MLP(2), loss, 10.0, dtype=dtype, check_every=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        discriminator.fit(*_batch())
+    found = discriminator.accuracy
+    assert 0 <= found.scores <= {"float32": 1e-4, "float64": 1e-8}[dtype]
+    assert (found.evaluation > 0) == (dtype == "float32")
+    assert (found.sensitivity > 0) == (not isinstance(loss, IPM))
+
+
+def test_a_krylov_space_that_an_outlier_leaves_no_digits_is_doubted():
+    """The small eigenvalues have an error of the largest, 1e13, times 2e-16: scores are wrong by some 1e-4."""
+    real, fake = (samples.double() for samples in _batch())
+    real[0] *= 3e6
+    discriminator = NTKDiscriminator(MLP(2), LSGAN(), 400.0, dtype="float64", check_every=1)
+    with pytest.warns(UserWarning, match="float64 does not resolve this batch.*Gram matrix"):
+        discriminator.fit(real, fake)
+
+
+def test_gradients_that_rounding_of_the_gram_matrix_decides_are_doubted():
+    """Hinge gives a near pair with opposite goals large weights, of which the gradient there is the difference."""
+    real, fake = _batch()
+    real[0] = fake[0] + 1e-5
+    discriminator = NTKDiscriminator(EnergyDistance(), Hinge(), 1e6, check_every=1)
+    with pytest.warns(UserWarning, match="float32 does not resolve this batch.*gradients may be wrong"):
+        discriminator.fit(real, fake)
+    assert discriminator.accuracy.gradient < 1e-4 < discriminator.accuracy.gradient_sensitivity
+
+
+def test_what_is_not_resolved_is_said_once_by_name_and_number():
+    discriminator = NTKDiscriminator(Coarse(), IPM(), check_every=1)
+    with pytest.warns(
+        UserWarning, match=r"float32 does not resolve this batch with .*Coarse.*by \d\.\de-02.*dtype: float64"
+    ):
+        discriminator.fit(*_batch())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        discriminator.fit(*_batch())
+    assert len(discriminator.doubts) == 1
+
+
+def test_float64_resolves_what_float32_does_not():
+    real, fake = _batch()
+    fake[0] *= 1e3  # the weights of the others drown in the rounding of its kernel
+    for dtype, doubts in (("float32", True), ("float64", False)):
+        discriminator = NTKDiscriminator(MLP(2), LSGAN(), 1e3, dtype=dtype, check_every=1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            discriminator.fit(real, fake)
+        assert bool(discriminator.doubts) == doubts
+
+
+def test_a_jump_that_is_not_declared_is_in_doubt():
+    discriminator = NTKDiscriminator(RBF(1.0), Jump(), 300.0, check_every=1)
+    with pytest.warns(UserWarning, match="most of it by the solver"):
+        discriminator.fit(*_batch())
+
+
+def test_looks_are_few_and_can_be_switched_off(monkeypatch):
+    discriminator = NTKDiscriminator(RBF(1.0), IPM(), check_every=10)
+    looks = []
+    monkeypatch.setattr(
+        discriminator._compiled,
+        "accuracy",
+        lambda *arguments: looks.append(discriminator._fits) or discriminator.accuracy,
+    )
+    for _ in range(30):
+        discriminator.fit(*_batch())
+    assert looks == [10, 20, 30]
+    discriminator.check_every = 0
+    for _ in range(10):
+        discriminator.fit(*_batch())
+    assert len(looks) == 3
+
+
+@pytest.mark.parametrize("loss", LOSSES[1:], ids=repr)
+def test_a_batch_of_no_numbers_is_not_solved(loss):
+    real, fake = _batch()
+    with pytest.raises(TrainingDiverged, match="was not solved to rtol"):
+        NTKDiscriminator(MLP(1), loss, check_every=1).fit(real * float("nan"), fake)
+
+
+def test_bad_intervals_are_refused():
+    with pytest.raises(ConfigError, match="'check_every' must be a whole number"):
+        NTKDiscriminator(RBF(1.0), IPM(), check_every=-1)

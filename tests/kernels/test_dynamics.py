@@ -1,0 +1,100 @@
+"""Dual weights of every kind of loss: against other solvers, at long times, with and without a kept Gram matrix."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lightning_gantk.architectures import MLP
+from lightning_gantk.kernels.architecture import ArchitectureKernel
+from lightning_gantk.kernels.dynamics import gradient_flow as module
+from lightning_gantk.kernels.dynamics.compiled import CompiledDiscriminator
+from lightning_gantk.kernels.dynamics.gradient_flow import GradientFlow
+from lightning_gantk.losses import LSGAN, AdversarialLoss, Hinge, Vanilla
+
+KERNEL = ArchitectureKernel(MLP(2))
+
+
+class SquareAsAnyLoss(LSGAN):
+    """LSGAN for which no closed form is known."""
+
+    slopes = "any"
+
+
+class SquareAsSmoothLoss(LSGAN):
+    """LSGAN of whose slopes no more is known than that they do not jump."""
+
+    slopes = "smooth"
+
+
+def _fit(loss, time, n=24, m=24, dimensions=2, *, dtype="float32", filling=0, rtol=1e-5):
+    points = np.random.default_rng(0).standard_normal((n + m, dimensions)).astype(dtype)
+    fake, real = points[:n], points[n:] + 0.5
+    fill = np.repeat(real[:1], filling, 0)
+    compiled = CompiledDiscriminator(KERNEL, GradientFlow(loss, time, rtol), dtype)
+    with compiled.precision():
+        arrays = [jnp.asarray(np.concatenate([a, fill])) for a in (real, fake)]
+    trained = compiled.fit(*arrays, m, n)
+    keep = np.r_[:n, n + filling : n + filling + m]
+    return np.asarray(trained.weights)[keep], np.asarray(trained.points, np.float64)[keep], trained
+
+
+def _scores(weights, points):
+    with jax.enable_x64(True):
+        return np.asarray(KERNEL(jnp.asarray(points), jnp.asarray(points))) @ np.asarray(weights, np.float64)
+
+
+@pytest.mark.parametrize("loss", [LSGAN(), Vanilla(), Hinge()], ids=repr)
+def test_filling_changes_nothing(loss):
+    plain, filled = (_fit(loss, 0.5, 20, 12, filling=f)[0] for f in (0, 9))
+    np.testing.assert_allclose(filled, plain, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("time", [1.0, 3000.0])
+def test_closed_form_and_both_solvers_agree(time):
+    exact, points, _ = _fit(LSGAN(), time, dtype="float64")
+    solved, _, trained = _fit(SquareAsAnyLoss(), time, dtype="float64", rtol=1e-6)
+    assert trained.converged
+    # the explicit solver at time 1; the stabilised one, whose tolerance is 1e-3, at time 3000, where it is stiff
+    tolerance = 1e-5 if time == 1 else 1e-2
+    assert np.abs(_scores(solved - exact, points)).max() <= tolerance
+
+
+def test_an_implicit_solver_keeps_its_tolerance_where_the_flow_is_stiff():
+    exact, points, _ = _fit(LSGAN(), 3000.0, dtype="float64")
+    solved, _, trained = _fit(SquareAsSmoothLoss(), 3000.0, dtype="float64", rtol=1e-8)
+    assert trained.converged and trained.products > 3000  # 500 explicit steps were not enough
+    # Each step is right to 1e-9 of the weights over their masses, and scores are sums of them times k of about 3.
+    assert np.abs(_scores(solved - exact, points)).max() <= trained.error * np.abs(exact).sum() * 3
+
+
+@pytest.mark.parametrize("loss", [LSGAN(), Vanilla()], ids=repr)
+def test_matrix_free_weights_are_those_with_a_kept_matrix(loss, monkeypatch):
+    kept, points, _ = _fit(loss, 2.0, 20, 12)
+    monkeypatch.setattr(module, "GRAM_BUDGET", 0)
+    free, _, _ = _fit(loss, 2.0, 20, 12)
+    scores = _scores(kept, points)
+    assert np.linalg.norm(_scores(free - kept, points)) <= 1e-4 * np.linalg.norm(scores)
+
+
+def test_cost_is_counted_in_products():
+    assert int(_fit(LSGAN(), 1.0)[2].products) <= 32
+    assert 12 <= int(_fit(Vanilla(), 1.0)[2].products) <= 100
+
+
+def test_own_loss_with_a_jump_is_solved():
+    class Sign(AdversarialLoss):
+        """|s -+ 1|: slopes jump from one sign to the other."""
+
+        def a(self, scores):
+            return -abs(scores + 1)
+
+        def b(self, scores):
+            return abs(scores - 1)
+
+        def c(self, scores):
+            return -scores
+
+    weights, points, trained = _fit(Sign(), 500.0, dimensions=30)
+    assert trained.converged
+    assert np.abs(_scores(weights, points) - np.where(np.arange(48) < 24, -1, 1)).max() <= 2e-2

@@ -1,0 +1,84 @@
+"""What runs on a GPU alone, run on the CPU: near pairs in a known number of steps, Gram matrices of large blocks."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lightning_gantk.architectures import MLP
+from lightning_gantk.kernels import RBF, Laplace, architecture, expansion
+from lightning_gantk.kernels.backends import tiles
+from lightning_gantk.kernels.dynamics import gradient_flow
+
+DIMENSIONS = 20  # more than differences are taken of one by one, and no multiple of that
+
+
+def _collapsed(count=30):
+    """A batch that a collapsed generator makes: all samples in one place, but for their last digits and two."""
+    random = np.random.default_rng(0)
+    points = 1 + 1e-5 * random.standard_normal((count, DIMENSIONS))
+    points[:2] += random.standard_normal((2, DIMENSIONS))
+    return jnp.asarray(points, jnp.float32), jnp.asarray(random.standard_normal(count), jnp.float32)
+
+
+def _laplace():
+    return Laplace(), Laplace()._in_jax(DIMENSIONS, tiles.GPU)
+
+
+def _network():
+    kernel = architecture.ArchitectureKernel(MLP(hidden_layers=2), backend="jax")
+    return kernel, architecture._in_jax(kernel._recursion, (DIMENSIONS,), tiles.GPU)
+
+
+@pytest.mark.parametrize("make", [_laplace, _network])
+def test_batch_that_has_run_into_one_place_is_worked_out_in_a_known_number_of_steps(make):
+    points, weights = _collapsed()
+    kernel, backend = make()
+
+    def both(points):
+        return backend.gram(points, points), *backend.scores_and_gradient(points, points, weights)
+
+    assert " while" not in str(jax.make_jaxpr(both)(points))
+    matrix, scores, gradient = both(points)
+    with jax.enable_x64(True):
+        wide, heavy = points.astype("float64"), weights.astype("float64")
+        exact_matrix = kernel(wide, wide)
+        exact = expansion.scores_and_gradient(kernel, wide, wide, heavy)
+    # Exact differences leave rounding alone: that of some hundred operations, in sums of 30 terms.
+    rounding = 64 * np.finfo(np.float32).eps * np.abs(exact_matrix).max()
+    np.testing.assert_allclose(matrix, exact_matrix, atol=rounding)
+    np.testing.assert_allclose(scores, exact[0], atol=rounding * np.abs(weights).sum())
+    assert np.linalg.norm(gradient - exact[1]) <= rounding * np.linalg.norm(exact[1]) * len(points)
+
+
+@pytest.mark.parametrize("count", [5, 8, 23])
+def test_gram_matrix_of_large_blocks_is_that_of_small_ones(count, monkeypatch):
+    """Blocks of 4 where 5 and 23 points are no multiple of their rows."""
+    monkeypatch.setattr(expansion, "_LARGE_BLOCK", 4)
+    points = jnp.asarray(np.random.default_rng(0).standard_normal((count, 3)), jnp.float32)
+    backend = expansion.backend_of(RBF(gamma=2.0), points)
+    monkeypatch.setattr(backend, "block", 4)
+    matrix = expansion._gram_in_large_blocks(backend, points)
+    assert matrix.shape == (count, count)
+    np.testing.assert_array_equal(matrix, matrix.T)
+    np.testing.assert_allclose(matrix, RBF(gamma=2.0)(points, points), rtol=1e-6, atol=1e-7)
+
+
+def test_gram_budget_is_a_share_of_a_gpus_memory():
+    h200 = _Device({"bytes_limit": int(0.75 * 139 * 2**30)})  # three quarters are what JAX takes at the most
+    silent = _Device(None)
+    assert gradient_flow.keeps_gram(131_072**2, 4, h200) and not gradient_flow.keeps_gram(140_000**2, 4, h200)
+    for device in (jax.devices("cpu")[0], silent, None):
+        assert gradient_flow.keeps_gram(23_170**2, 4, device) and not gradient_flow.keeps_gram(23_171**2, 4, device)
+
+
+class _Device:
+    """A GPU, as far as it says what memory JAX may take."""
+
+    platform = "gpu"
+
+    def __init__(self, memory):
+        self._memory = memory
+
+    def memory_stats(self):
+        return self._memory

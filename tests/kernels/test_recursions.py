@@ -1,0 +1,98 @@
+"""Our recursions, in JAX and native, against neural-tangents in float64: every layer, every activation."""
+
+import contextlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from oracle import stored
+from oracle.problems import FAMILIES
+
+from lightning_gantk.architectures import DCGAN, MLP
+from lightning_gantk.errors import ConfigError
+from lightning_gantk.kernels import expansion
+from lightning_gantk.kernels.architecture import ArchitectureKernel
+from lightning_gantk.kernels.backends import native
+
+# some hundred operations with rounding 6e-8; in float64 a near pair counts as such below 1e-8
+TOLERANCE = {"native": 4e-6, "jax": 1e-8}
+
+
+def _double(dtype="float64"):
+    return jax.enable_x64(True) if dtype == "float64" else contextlib.nullcontext()
+
+
+def _assert_close(found, wanted, relative):
+    assert np.linalg.norm(np.asarray(found, np.float64) - wanted) <= relative * np.linalg.norm(wanted)
+
+
+@pytest.mark.parametrize("backend", TOLERANCE)
+@pytest.mark.parametrize("name", FAMILIES["recursions"])
+def test_recursion_agrees_with_neural_tangents(name, backend):
+    """Gram matrix, scores and gradient."""
+    if backend == "native" and not native.available():
+        pytest.skip("no C++ compiler")
+    problem, wanted = FAMILIES["recursions"][name], stored("recursions", name)
+    dtype = "float32" if backend == "native" else "float64"
+    with _double(dtype):
+        kernel = ArchitectureKernel(problem.architecture, problem.kind, backend=backend)
+        x, y, w = map(jnp.asarray, problem.inputs(dtype))
+        gram, (scores, gradient) = jax.jit(
+            lambda x, y, w: (kernel(x, y), expansion.scores_and_gradient(kernel, x, y, w, 3))
+        )(x, y, w)
+    for asked, found in (("gram", gram), ("scores", scores), ("gradient", gradient)):
+        _assert_close(found, wanted[asked], TOLERANCE[backend])
+
+
+@pytest.mark.parametrize("name", FAMILIES["both_arguments"])
+def test_gram_matrix_has_derivatives_in_both_arguments(name):
+    problem, wanted = FAMILIES["both_arguments"][name], stored("both_arguments", name)
+    with _double():
+        x, y, _ = map(jnp.asarray, problem.inputs("float64"))
+        pullback = jax.vjp(ArchitectureKernel(problem.architecture), x, y)[1]
+        for asked, found in zip("xy", pullback(jnp.asarray(problem.cotangent())), strict=True):
+            _assert_close(found, wanted[asked], 1e-10)
+
+
+def test_unknown_layer_falls_back_visibly():
+    pooled = DCGAN(1, top="global_average")
+    assert "backend='neural-tangents'" in repr(ArchitectureKernel(pooled))
+    assert "backend='own recursion'" in repr(ArchitectureKernel(DCGAN(1)))
+    with pytest.raises(ConfigError, match="No kernel recursion"):
+        ArchitectureKernel(pooled, backend="jax")
+    with pytest.raises(ConfigError, match="'backend' must be one of"):
+        ArchitectureKernel(pooled, backend="fast")
+
+
+def _gradient(architecture, x, p, w):
+    with _double():
+        kernel, arrays = ArchitectureKernel(architecture), map(jnp.asarray, (x, p, w))
+        return np.asarray(jax.jit(lambda *given: expansion.scores_and_gradient(kernel, *given)[1])(*arrays))
+
+
+def test_gradient_among_samples_on_one_ray_is_along_it():
+    """Without biases k(x, p) = c |x| |p| for samples on one side of 0, and 0 on opposite ones: there the two parts of a
+    gradient, by distance and by length, are 1e8 times what is left of their sum.
+    """
+    stream = np.random.default_rng(0)
+    ray = stream.integers(1, 100, 17) / 64  # coarse, so that all lie on the ray to the last bit
+    multiples, w = stream.integers(-40, 40, 9) / 8, stream.standard_normal(9)
+    points = multiples[:, None] * ray
+    found = _gradient(MLP(1, b_std=None), points, points, w)
+    same = (np.sign(multiples)[:, None] == np.sign(multiples)) @ (w * np.abs(multiples))
+    wanted = (np.sign(multiples) * same)[:, None] * ray / 17  # c = 1 / d for W_std = 1, by both terms of the NTK
+    # Angles come from distances, squared, with a rounding of 1e-16 of the samples' lengths: some roots of that.
+    np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-12)
+
+
+def test_gradient_of_erf_between_equal_samples_that_are_large():
+    """It is half of that of k(x, x), here by differences; in units of x it is 1e-15 of what cancels in it."""
+    x = 1e7 * np.random.default_rng(0).standard_normal((1, 3))
+    architecture = MLP(2, activation={"name": "erf", "b": 3.0})
+    found = _gradient(architecture, x, x, np.ones(1))
+    with _double():
+        kernel, step = ArchitectureKernel(architecture), 1e-4
+        above, below = (float(kernel(jnp.asarray(y), jnp.asarray(y))[0, 0]) for y in (x * (1 + step), x * (1 - step)))
+    along = (above - below) / (4 * step * np.linalg.norm(x))
+    np.testing.assert_allclose(found, along * x / np.linalg.norm(x), rtol=1e-6)
