@@ -1,4 +1,4 @@
-"""One table: ``python -m benchmarks [--quick] [--growth FILE.png] [--rows NAME ...] [--json FILE]``."""
+"""One table: ``python -m benchmarks [--quick] [--growth FILE.png] [--rows NAME ...] [--json FILE] [--table PAGE]``."""
 
 import argparse
 import json
@@ -14,6 +14,7 @@ import torch
 
 from benchmarks import rows
 from benchmarks.growth import plot
+from benchmarks.tables import put
 
 
 def _jobs(*, quick: bool) -> dict[str, list[Callable[[], Iterator[rows.Row]]]]:
@@ -43,6 +44,20 @@ def _jobs(*, quick: bool) -> dict[str, list[Callable[[], Iterator[rows.Row]]]]:
     }
 
 
+_HEAD = "| work | baseline | ours | faster | |\n| --- | --- | --- | --- | --- |"
+
+
+def _line(row: rows.Row) -> str:
+    return f"| {row.work} | {row.baseline} | {row.ours} | {row.ratio} | {row.note} |"
+
+
+def _machine() -> str:
+    """What the rows were taken on."""
+    device = jax.devices()[0]
+    versions = f"Python {platform.python_version()}, jax {jax.__version__}, torch {torch.__version__}"
+    return f"Taken on {device.platform} ({device.device_kind}), {os.cpu_count()} CPU cores, float32: {versions}."
+
+
 def main(arguments: list[str] | None = None) -> list[rows.Row]:
     """Runs the rows and prints them as they come; the rows."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -50,12 +65,11 @@ def main(arguments: list[str] | None = None) -> list[rows.Row]:
     parser.add_argument("--rows", nargs="+", help="only these groups of rows")
     parser.add_argument("--growth", type=Path, help="plot time against n here instead (needs matplotlib)")
     parser.add_argument("--json", type=Path, help="write the rows here too")
+    parser.add_argument("--table", type=Path, help="put all rows in their place in this page too")
     options = parser.parse_args(arguments)
-    device = jax.devices()[0]
-    print(
-        f"# {device.platform} ({device.device_kind}), {os.cpu_count()} CPU cores, Python {platform.python_version()},"
-    )
-    print(f"# jax {jax.__version__}, torch {torch.__version__}; medians of paired ratios, warm-up excluded\n")
+    if options.table and options.rows:
+        parser.error("--table puts the whole table in a page, and --rows measures some rows: leave one out")
+    print(f"{_machine()}\n")
     if options.growth:
         plot(options.growth, quick=options.quick)
         return []
@@ -63,15 +77,17 @@ def main(arguments: list[str] | None = None) -> list[rows.Row]:
     unknown = set(options.rows or ()) - set(jobs)
     if unknown:
         parser.error(f"unknown rows {', '.join(sorted(unknown))}; allowed are {', '.join(jobs)}")
-    print("| work | baseline | ours | faster | |\n| --- | --- | --- | --- | --- |")
+    print(_HEAD)
     found = []
     for name in options.rows or jobs:
         for job in jobs[name]:
             for row in job():
-                print(f"| {row.work} | {row.baseline} | {row.ours} | {row.ratio} | {row.note} |", flush=True)
+                print(_line(row), flush=True)
                 found.append(row)
     if options.json:
         options.json.write_text(json.dumps([asdict(row) for row in found], indent=2))
+    if options.table:
+        put(options.table, "benchmarks", "\n".join([f"{_machine()}\n", _HEAD, *map(_line, found)]))
     return found
 
 

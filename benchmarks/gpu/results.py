@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.rows import Row
-
-_BEGIN, _END = "<!-- table: benchmarks.gpu -->", "<!-- end of table: benchmarks.gpu -->"
+from benchmarks.tables import put
 
 
 class Results:
@@ -59,13 +58,11 @@ class Results:
             lines += ["| work | baseline | ours | faster | |", "| --- " * 5 + "|"]
             lines += ["| " + " | ".join(map(str, row.values())) + " |" for row in part["rows"]]
             lines += [""]
-        return "\n".join(lines)
+        return "\n".join(lines).rstrip()
 
     def write_table(self, path: Path) -> None:
-        """Puts the table between its marks in a file of Markdown."""
-        before, rest = path.read_text().split(_BEGIN)
-        _, after = rest.split(_END)
-        path.write_text(f"{before}{_BEGIN}\n\n{self.table()}{_END}{after}")
+        """Puts the table in its place in a page."""
+        put(path, "benchmarks.gpu", self.table())
 
     def _write(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from benchmarks.__main__ import main
+from benchmarks.rows import Row
 from benchmarks.steps import share
 
 
@@ -13,6 +14,21 @@ def test_quick_mode_prints_rows(tmp_path, capsys):
     found = main(["--quick", "--rows", "ipm", "lsgan-weights", "--json", str(path)])
     assert len(found) == len(json.loads(path.read_text())) == 5
     assert "| IPM scores + gradient" in capsys.readouterr().out
+
+
+def test_the_table_takes_its_place_in_a_page_and_is_whole(tmp_path, monkeypatch, capsys):
+    page = tmp_path / "speed.md"
+    page.write_text("before\n<!-- table: benchmarks -->\nold\n<!-- end of table -->\nafter\n")
+    rows = [Row("work", "", "1 ms", "")]
+    monkeypatch.setattr("benchmarks.__main__._jobs", lambda quick: {"one": [lambda: iter(rows)]})
+    main(["--table", str(page)])
+    before, *table, after = page.read_text().splitlines()
+    assert (before, after) == ("before", "after")
+    assert "old" not in table
+    assert "| work |  | 1 ms |  |  |" in table
+    with pytest.raises(SystemExit):
+        main(["--table", str(page), "--rows", "one"])
+    assert "leave one out" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from benchmarks.rows import Row
 
 def test_finished_parts_are_not_run_again_and_the_table_has_all_rows(tmp_path, capsys):
     path, page = tmp_path / "gpu.json", tmp_path / "speed.md"
-    page.write_text("before\n<!-- table: benchmarks.gpu -->\nold\n<!-- end of table: benchmarks.gpu -->\nafter\n")
+    page.write_text("before\n<!-- table: benchmarks.gpu -->\nold\n<!-- end of table -->\nafter\n")
     words = ["--tiny", "--parts", "correctness", "--results", str(path), "--table", str(page)]
     found = main(words)
     assert [row["ratio"] for row in found.parts["correctness"]["rows"]] == ["right"]
