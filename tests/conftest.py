@@ -1,5 +1,6 @@
 """What every test shares: workers, caches that outlive the run, a time limit, a CUDA device for those marked `gpu`."""
 
+import gc
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 
 caches.keep()
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch's threads: batches here are small, and cores have their workers
+gc.set_threshold(100_000, 50, 1000)  # traced programs are long-lived: to look through them often is an eighth of the time
 _MOST_WORKERS = 4  # each holds torch, JAX and what it compiled: some 2 GB
 _SLOW_LIMIT = 1200  # seconds, for a test marked `slow`; pyproject.toml has the limit of the others
 
