@@ -11,7 +11,8 @@ import pytest
 
 caches.keep()
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch's threads: batches here are small, and cores have their workers
-gc.set_threshold(100_000, 50, 1000)  # traced programs are long-lived: to look through them often is an eighth of the time
+# A tenth of the CPU time went into looking through the objects of traced programs.
+gc.set_threshold(100_000, 50, 1000)
 _MOST_WORKERS = 4  # each holds torch, JAX and what it compiled: some 2 GB
 _SLOW_LIMIT = 1200  # seconds, for a test marked `slow`; pyproject.toml has the limit of the others
 

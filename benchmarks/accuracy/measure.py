@@ -81,7 +81,7 @@ def _ours(
         (gradient,) = torch.autograd.grad(scores.sum(), x)
     count = len(batch.test)
     slopes = (gradient[:count].double().numpy() * batch.direction).reshape(count, -1).sum(1)
-    return scores[:count].detach().double().numpy(), slopes, "warned" if discriminator.doubts else ""
+    return scores[:count].detach().double().numpy(), slopes, "warned" if discriminator.resolution.doubts else ""
 
 
 def _truth(given: Setting, batch: Batch) -> tuple[np.ndarray, np.ndarray, float, float]:

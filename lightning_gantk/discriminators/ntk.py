@@ -1,7 +1,6 @@
 """The infinitely wide discriminator."""
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,23 +10,22 @@ from torch import Tensor
 from lightning_gantk import bridge
 from lightning_gantk.architectures import Architecture
 from lightning_gantk.discriminators.base import Discriminator, check_batch, fitting_alone
+from lightning_gantk.discriminators.batch_sizes import BatchSizes
+from lightning_gantk.discriminators.fitted_fakes import FittedFakes
 from lightning_gantk.discriminators.given_gradient import once
 from lightning_gantk.discriminators.initial import InitialFunction
 from lightning_gantk.discriminators.kept import Kept
+from lightning_gantk.discriminators.resolution import Resolution
 from lightning_gantk.discriminators.training import Training
 from lightning_gantk.errors import ConfigError, TrainingDiverged
 from lightning_gantk.losses import IPM, AdversarialLoss
-from lightning_gantk.processes import own_part, processes, rank
+from lightning_gantk.processes import processes
 
 if TYPE_CHECKING:
     from lightning_gantk.kernels.base import Kernel
     from lightning_gantk.kernels.dynamics.gradient_flow import GradientFlow
 
-_LIMITS = {"float32": 1e-4, "float64": 1e-8}  # errors of scores, over max sum |k w|, that are worth a warning
-_GRADIENT_LIMIT = 1e-2  # the same for gradients, over themselves
-_EARLY = 64  # the fit after which accuracy is looked at first: a look compiles programs of its own
-_NOT_COPIED = ("_compiled", "_gram", "_sizes", "_fakes", "_same")
-_MOST_FILLING = 8  # a batch so many times smaller than any before is worth a compilation of its own
+_NOT_COPIED = ("_compiled", "_gram", "_sizes", "_fitted")
 
 
 class NTKDiscriminator(Discriminator):
@@ -72,7 +70,7 @@ class NTKDiscriminator(Discriminator):
             ``kernels.dynamics.gradient_flow.GradientFlow``.
 
     Attributes:
-        accuracy: What the last look found, a ``kernels.dynamics.accuracy.Accuracy``; None before.
+        resolution: Looks at the accuracy, and has what the last look found.
 
     Raises:
         ConfigError: If an argument is not one of those allowed, or JAX cannot be used.
@@ -116,8 +114,7 @@ class NTKDiscriminator(Discriminator):
             raise ConfigError(f"'dtype' must be 'float32' or 'float64', got {dtype!r}.")
         if rtol is not None and not 0 < rtol < 1:
             raise ConfigError(f"'rtol' must lie between 0 and 1, got {rtol}.")
-        if isinstance(check_every, bool) or not isinstance(check_every, int) or check_every < 0:
-            raise ConfigError(f"'check_every' must be a whole number, at least 0, got {check_every!r}.")
+        resolution = Resolution(check_every, dtype)
         bridge.prepare(torch.device("cpu"))
         from lightning_gantk.kernels.dynamics.gradient_flow import default_rtol
 
@@ -141,10 +138,10 @@ class NTKDiscriminator(Discriminator):
         if not 0 < forget <= 1:
             raise ConfigError(f"'forget' must be above 0 and at most 1, got {forget}.")
         self.kept = Kept(math.exp(-decay * time), forget) if keep else None
-        self.check_every, self.accuracy = 0 if gradient_penalty else check_every, None
-        self._fits, self._warned = 0, False
+        self.resolution = resolution
+        if gradient_penalty:
+            resolution.every = 0  # nothing estimates its accuracy
         self._whole: tuple[int, int] | None = None  # how many reals and fakes there are, where a part of them is fitted
-        self._in_parts = False
         self._trained: Any = None
         self._in_shape: tuple[int, ...] | None = None
         self._device: torch.device | None = None
@@ -190,7 +187,8 @@ class NTKDiscriminator(Discriminator):
 
     def share_compiled(self, other: "NTKDiscriminator") -> None:
         """Takes another's compiled functions, for parts of batches, of ever new sizes; both have the same settings."""
-        self._compiled, self._gram, self._in_parts = other._compiled, other._gram, True
+        self._compiled, self._gram = other._compiled, other._gram
+        self._sizes.rounded = True
 
     def _fit(self, real: Tensor, fake: Tensor) -> None:
         self.build(real.shape[1:])
@@ -207,12 +205,11 @@ class NTKDiscriminator(Discriminator):
         if self.kept is not None or not bridge.by_streams(real.device) or processes() > 1:
             self._refuse_unsolved(trained)
         if self.kept is None:
-            self._remember(fake, trained)
+            self._fitted.remember(fake, trained)
         self._trained = trained if self.kept is None else self._keep(self.kept, trained, real, fake)
-        self._fits += 1
-        if self.check_every and self.time and (self._fits == _EARLY or self._fits % self.check_every == 0):
-            self.accuracy = self._compiled.accuracy(trained, *problem)
-            self._warn()
+        if self.resolution.is_due() and self.time:
+            setting = f"{self.kernel!r}, {self.loss!r} and time={self.time:g}"
+            self.resolution.found(self._compiled.accuracy(trained, *problem), setting)
 
     def reset(self) -> None:
         """Forgets what was learnt: f = 0 again."""
@@ -242,11 +239,7 @@ class NTKDiscriminator(Discriminator):
     def check(self) -> None:
         if self._trained is not None:
             self._refuse_unsolved(self._trained)
-        if not all(self._same):
-            raise TrainingDiverged(
-                "The fakes that the discriminator was fitted to were written to before they were scored, past torch's "
-                "version counters (through .data, DLPack or another library): write through torch, or to a clone."
-            )
+        self._fitted.check()
 
     def _refuse_unsolved(self, trained: Any) -> None:
         if not trained.converged:
@@ -274,7 +267,7 @@ class NTKDiscriminator(Discriminator):
             raise ConfigError(f"Expected samples of shape (N, {str(self._in_shape)[1:]}, got {tuple(x.shape)}.")
         wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
         if torch.is_grad_enabled() and x.requires_grad:
-            scores = _Scores.apply(wide, self, self._place_among_fakes(x, self._trained))
+            scores = _Scores.apply(wide, self, self._fitted.place_of(x, self._trained))
         else:
             scores = self._scores(wide)
         return scores if self.initial is None else scores + self.initial(x)
@@ -326,42 +319,11 @@ class NTKDiscriminator(Discriminator):
     def extra_repr(self) -> str:
         return f"kernel={self.kernel!r}, loss={self.loss!r}, time={self.time:g}, dtype={self.dtype!r}"
 
-    @property
-    def doubts(self) -> list[str]:
-        """What the last look at the accuracy found too large, in words."""
-        if self.accuracy is None:
-            return []
-        found, limit, doubts = self.accuracy, _LIMITS[self.dtype], []
-        if not found.scores <= limit:
-            causes = {"evaluation": "the kernel", "sensitivity": "the Gram matrix", "solver": "the solver"}
-            worst = max(causes, key=lambda name: math.inf if math.isnan(getattr(found, name)) else getattr(found, name))
-            doubts.append(
-                f"scores may be wrong by {found.scores:.1e} of their largest sum |k w| (limit {limit:g}), most of it "
-                f"by {causes[worst]}"
-            )
-        if not found.gradients <= _GRADIENT_LIMIT:
-            doubts.append(f"gradients may be wrong by {found.gradients:.1e} of themselves (limit {_GRADIENT_LIMIT:g})")
-        return doubts
-
-    def _warn(self) -> None:
-        """Says once what is in doubt, and what helps."""
-        if self._warned or not (doubts := self.doubts):
-            return
-        self._warned = True
-        helps = "dtype: float64 helps, or" if self.dtype == "float32" else "What helps is"
-        warnings.warn(
-            f"{self.dtype} does not resolve this batch with {self.kernel!r}, {self.loss!r} and time={self.time:g}: "
-            f"{'; '.join(doubts)}. {helps} a shorter time, or samples of a size near 1 without far outliers.",
-            stacklevel=3,
-        )
-
     def _compile_anew(self) -> None:
         """Makes what belongs to this process: compiled functions, the sizes they know, the fakes of the last fit."""
         self._compiled = self._training.compiled(self.kernel, self._flow, self.dtype)
         self._gram: Callable | None = None
-        self._sizes: dict[str, set[int]] = {"real": set(), "fake": set(), "x": set()}  # batch sizes compiled for
-        self._fakes: tuple[Any, Tensor, int | None] | None = None  # outcome of the last fit, its fakes, their version
-        self._same: list[Any] = []  # whether those that were scored as these fakes are: booleans of JAX, still to come
+        self._sizes, self._fitted = BatchSizes(), FittedFakes()
 
     def __getstate__(self) -> dict[str, Any]:
         """All but compiled functions, which belong to a process: copies and pickles compile their own."""
@@ -408,7 +370,7 @@ class NTKDiscriminator(Discriminator):
             elif bridge.by_streams(x.device):
                 fakes = bridge.to_jax(bridge.fill(self._cast(x), trained.fakes))
                 *results, same = self._compiled.scores_and_gradient_at_these_fakes(trained, fakes)
-                self._same.append(same)
+                self._fitted.suspect(same)
             else:
                 results = self._compiled.scores_and_gradient_at_fakes(trained)
             values, gradient = (bridge.to_torch(result)[: len(x)].to(x.dtype) for result in results)
@@ -419,12 +381,7 @@ class NTKDiscriminator(Discriminator):
 
         Rows for training are a multiple of the processes together with those ``beside`` them.
         """
-        if self._in_parts:
-            rows = _rounded(len(batch))
-        else:
-            sizes = [size for size in self._sizes[name] if len(batch) <= size <= _MOST_FILLING * len(batch)]
-            rows = min(sizes, default=len(batch))
-            self._sizes[name].add(rows)
+        rows = self._sizes.rows(len(batch), name)
         if beside:
             rows += -(rows + beside) % processes()
         return bridge.to_jax(bridge.fill(self._cast(batch), rows))
@@ -432,33 +389,6 @@ class NTKDiscriminator(Discriminator):
     def _cast(self, batch: Tensor) -> Tensor:
         wide = torch.float64 if self.dtype == "float64" and batch.dtype == torch.float64 else torch.float32
         return bridge.cast(batch.detach(), wide)
-
-    def _remember(self, fake: Tensor, trained: Any) -> None:
-        """Keeps what ``_place_among_fakes`` needs: the values, or for one process on a GPU the tensor itself."""
-        known, self._same = fake.detach(), []
-        if bridge.by_streams(fake.device) and processes() == 1:
-            self._fakes = trained, known, None if fake.is_inference() else fake._version
-        else:
-            self._fakes = trained, known.clone(), None
-
-    def _place_among_fakes(self, x: Tensor, trained: Any) -> int | None:
-        """Where these stand among the very fakes of a fit, as in a training step: their pairs are worked out once.
-
-        They are all of them, or with several processes the part of this one; None is for others.
-
-        Values are compared, which one pass over the samples does: whoever writes through ``.data``, numpy or JAX leaves
-        no trace in torch's version counters. On a GPU the host would wait for the answer. There it is the same memory
-        and version, and the values are compared where they are: see ``scores_and_gradient_at_these_fakes``.
-        """
-        owner, known, version = self._fakes or (None, x, None)
-        if owner is not trained or len(known) != processes() * len(x) or known.device != x.device:
-            return None
-        if processes() > 1 or not bridge.by_streams(x.device):
-            own = own_part(known)
-            same = own.shape == x.shape and torch.equal(own, x.detach().to(known.dtype))
-            return rank() * len(x) if same else None
-        same_memory = x.data_ptr() == known.data_ptr() and x.stride() == known.stride() and x.dtype == known.dtype
-        return 0 if same_memory and version is not None and x._version == version else None
 
     def _use(self, device: torch.device) -> None:
         if device != self._device:
@@ -488,12 +418,6 @@ def _counts(real: Tensor, fake: Tensor, whole: tuple[int, int] | None) -> tuple[
     if whole is None:
         return len(real), len(fake)
     return (len(real), whole[0]), (len(fake), whole[1])
-
-
-def _rounded(rows: int) -> int:
-    """The next of 1, 2, 3, 4, 6, 8, 12, 16, ...: few sizes to compile for, and at most half as much again."""
-    power = 1 << max(rows - 1, 0).bit_length()
-    return 3 * power // 4 if rows <= 3 * power // 4 and power >= 4 else power
 
 
 def _as_kernel(kernel: "Architecture | Kernel | Callable", kind: Literal["ntk", "nngp"]) -> "Kernel":

@@ -71,9 +71,9 @@ def test_pairs_that_are_not_kept_are_worked_out_for_each_product(monkeypatch):
 @pytest.mark.slow
 def test_accuracy_is_looked_at_together():
     alone, results = _agree(NTKDiscriminator(RBF(1.0), LSGAN(), 300.0, check_every=1), 2, lambda trained: 1e-3)
-    first, second = (discriminator.accuracy for _, discriminator in results)
+    first, second = (discriminator.resolution.accuracy for _, discriminator in results)
     assert first == second
-    assert 0.1 < first.sensitivity / alone.accuracy.sensitivity < 10  # one draw of the noise against another
+    assert 0.1 < first.sensitivity / alone.resolution.accuracy.sensitivity < 10  # one draw of the noise against another
 
 
 def test_a_stiff_flow_has_all_of_the_matrix_on_the_leader(monkeypatch):

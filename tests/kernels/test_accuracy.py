@@ -48,7 +48,7 @@ def test_an_ordinary_batch_is_resolved(loss, dtype):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         discriminator.fit(*_batch())
-    found = discriminator.accuracy
+    found = discriminator.resolution.accuracy
     assert 0 <= found.scores <= {"float32": 1e-4, "float64": 1e-8}[dtype]
     assert (found.evaluation > 0) == (dtype == "float32")
     assert (found.sensitivity > 0) == (not isinstance(loss, IPM))
@@ -70,7 +70,7 @@ def test_gradients_that_rounding_of_the_gram_matrix_decides_are_doubted():
     discriminator = NTKDiscriminator(EnergyDistance(), Hinge(), 1e6, check_every=1)
     with pytest.warns(UserWarning, match="float32 does not resolve this batch.*gradients may be wrong"):
         discriminator.fit(real, fake)
-    assert discriminator.accuracy.gradient < 1e-4 < discriminator.accuracy.gradient_sensitivity
+    assert discriminator.resolution.accuracy.gradient < 1e-4 < discriminator.resolution.accuracy.gradient_sensitivity
 
 
 def test_what_is_not_resolved_is_said_once_by_name_and_number():
@@ -82,7 +82,7 @@ def test_what_is_not_resolved_is_said_once_by_name_and_number():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         discriminator.fit(*_batch())
-    assert len(discriminator.doubts) == 1
+    assert len(discriminator.resolution.doubts) == 1
 
 
 def test_float64_resolves_what_float32_does_not():
@@ -93,7 +93,7 @@ def test_float64_resolves_what_float32_does_not():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             discriminator.fit(real, fake)
-        assert bool(discriminator.doubts) == doubts
+        assert bool(discriminator.resolution.doubts) == doubts
 
 
 def test_a_jump_that_is_not_declared_is_in_doubt():
@@ -108,12 +108,12 @@ def test_looks_are_few_and_can_be_switched_off(monkeypatch):
     monkeypatch.setattr(
         discriminator._compiled,
         "accuracy",
-        lambda *arguments: looks.append(discriminator._fits) or discriminator.accuracy,
+        lambda *arguments: looks.append(discriminator.resolution._fits) or discriminator.resolution.accuracy,
     )
     for _ in range(30):
         discriminator.fit(*_batch())
     assert looks == [10, 20, 30]
-    discriminator.check_every = 0
+    discriminator.resolution.every = 0
     for _ in range(10):
         discriminator.fit(*_batch())
     assert len(looks) == 3

@@ -129,7 +129,7 @@ def test_without_a_compiler_the_log_says_what_that_costs(monkeypatch, caplog):
     library.available.cache_clear()
     try:
         assert not native.available()
-        assert "13 times slower" in caplog.text and "pip install ziglang" in caplog.text
+        assert "6 to 9 times slower" in caplog.text and "pip install ziglang" in caplog.text
     finally:
         library.load.cache_clear()
         library.available.cache_clear()

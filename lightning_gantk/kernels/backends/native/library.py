@@ -48,7 +48,7 @@ def available() -> bool:
     except (OSError, subprocess.SubprocessError, AttributeError, RuntimeError) as error:
         reason = getattr(error, "stderr", None) or error
         log.warning(
-            "No native kernels: %s. Kernels run in plain JAX on the CPU: convolutional ones some 13 times slower "
+            "No native kernels: %s. Kernels run in plain JAX on the CPU: convolutional ones some 6 to 9 times slower "
             "(docs/speed.md).",
             reason,
         )
