@@ -44,6 +44,19 @@ class DataModule(LightningDataModule, ABC):
 
     Raises:
         ConfigError: If a number is out of range, or (in ``setup()``) a batch does not fit in the data.
+
+    Examples:
+        >>> import torch
+        >>> from datamodules import DataModule
+        >>> class Segment(DataModule):
+        ...     sample_shape = (1,)
+        ...     def load(self):
+        ...         points = torch.linspace(-1, 1, 20)[:, None]
+        ...         return list(points[::2]), list(points[1::2])
+        >>> data = Segment(batch_size=4)
+        >>> data.setup("fit")
+        >>> next(iter(data.train_dataloader())).shape
+        torch.Size([4, 1])
     """
 
     train_dataset: Samples

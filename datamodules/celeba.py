@@ -49,6 +49,11 @@ class CelebADataModule(Pictures):
 
     Raises:
         ConfigError: If an option is out of range, the data are missing and cannot be had, or they cannot be read.
+
+    Examples:
+        >>> from datamodules import CelebADataModule
+        >>> CelebADataModule("data", image_size=64, batch_size=32).sample_shape  # files are looked for in setup()
+        (3, 64, 64)
     """
 
     def __init__(

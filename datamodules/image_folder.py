@@ -41,6 +41,11 @@ class ImageFolderDataModule(Pictures):
 
     Raises:
         ConfigError: If an option is out of range, or (in ``setup()``) there are no pictures or they cannot be read.
+
+    Examples:
+        >>> from datamodules import ImageFolderDataModule
+        >>> ImageFolderDataModule("pictures", image_size=32, channels=1, labels=True).sample_shape
+        (1, 32, 32)
     """
 
     def __init__(

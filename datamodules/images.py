@@ -19,6 +19,13 @@ class ImageTensor(Dataset[Tensor]):
 
     Raises:
         ValueError: If ``images`` is no uint8 tensor of four dimensions.
+
+    Examples:
+        >>> import torch
+        >>> from datamodules import ImageTensor
+        >>> images = ImageTensor(torch.full((5, 4, 4, 1), 255, dtype=torch.uint8))
+        >>> images[0].shape, images[0].max().item()
+        (torch.Size([1, 4, 4]), 1.0)
     """
 
     def __init__(self, images: Tensor) -> None:
@@ -47,6 +54,17 @@ class MappedImages(Dataset[Tensor]):
     Args:
         path: An ``.npy`` file, uint8 of shape (N, H, W, C).
         rows: Numbers of the images that belong to the set, int64 (M,).
+
+    Examples:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from datamodules import MappedImages
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.save(Path(folder, "images.npy"), np.zeros((5, 4, 4, 3), np.uint8))
+        ...     images = MappedImages(Path(folder, "images.npy"), rows=np.array([0, 2, 4]))
+        ...     len(images), images[0].shape
+        (3, torch.Size([3, 4, 4]))
     """
 
     def __init__(self, path: Path, rows: np.ndarray) -> None:

@@ -92,6 +92,14 @@ class TrainingLoader(DataLoader[Tensor]):
         rank: Which of them this is.
         sampler: Replaces the order. Lightning gives one for ``overfit_batches``; the loader is then not resumable.
         **options: For ``torch.utils.data.DataLoader``.
+
+    Examples:
+        >>> import torch
+        >>> from datamodules import TrainingLoader
+        >>> loader = TrainingLoader(list(torch.arange(6.0)[:, None]), batch_size=2, seed=0)
+        >>> epoch = torch.cat(list(loader))
+        >>> len(loader), sorted(epoch.flatten().tolist())
+        (3, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0])
     """
 
     def __init__(

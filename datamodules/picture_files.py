@@ -40,6 +40,11 @@ class Pictures(DataModule):
 
     Raises:
         ConfigError: If an option is out of range, or (in ``setup()``) pictures are missing or cannot be read.
+
+    Examples:
+        >>> from datamodules import CelebADataModule, ImageFolderDataModule, Pictures
+        >>> issubclass(CelebADataModule, Pictures) and issubclass(ImageFolderDataModule, Pictures)
+        True
     """
 
     def __init__(

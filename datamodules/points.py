@@ -41,6 +41,14 @@ class PointsDataModule(DataModule):
 
     Raises:
         ConfigError: If a number is out of range, or (in ``setup()``) a batch does not fit in the data.
+
+    Examples:
+        >>> from datamodules import PointsDataModule
+        >>> from datamodules.targets import GaussianRing
+        >>> data = PointsDataModule(GaussianRing(modes=8), num_samples=64, batch_size=16)
+        >>> data.setup("fit")
+        >>> next(iter(data.train_dataloader())).shape
+        torch.Size([16, 2])
     """
 
     def __init__(

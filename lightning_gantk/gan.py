@@ -75,6 +75,18 @@ class GAN(Measured):
     Raises:
         ConfigError: If an argument is out of range, or generator, discriminator and data do not fit each other.
         TrainingDiverged: In training, at the first NaN or infinity.
+
+    Examples:
+        >>> import torch
+        >>> from lightning.pytorch import Trainer
+        >>> from torch.utils.data import DataLoader
+        >>> from lightning_gantk import GAN, IPM, MLPGenerator, NTKDiscriminator, RBF
+        >>> gan = GAN(MLPGenerator((2,), latent_dim=4, hidden=(8,)), NTKDiscriminator(RBF(gamma=0.5), IPM()))
+        >>> quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+        >>> trainer = Trainer(max_steps=2, accelerator="cpu", enable_checkpointing=False, **quiet)
+        >>> trainer.fit(gan, DataLoader(torch.randn(32, 2), batch_size=16))
+        >>> gan.sample(gan.generator.latent(5)).shape
+        torch.Size([5, 2])
     """
 
     def __init__(

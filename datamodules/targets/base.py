@@ -16,6 +16,16 @@ class Target(ABC):
     Attributes:
         modes: Centres of its modes ``(K, d)``, where it has any; else None.
         mode_std: Standard deviation of a mode around its centre, in each coordinate; None where there is none.
+
+    Examples:
+        >>> import torch
+        >>> from datamodules.targets import Target
+        >>> class Diagonal(Target):
+        ...     dim = 2
+        ...     def sample(self, n, generator):
+        ...         return torch.rand(n, 1, generator=generator).expand(n, 2).clone()
+        >>> Diagonal().sample(3, torch.Generator()).shape
+        torch.Size([3, 2])
     """
 
     modes: Tensor | None = None

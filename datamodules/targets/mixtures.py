@@ -21,6 +21,13 @@ class GaussianMixture(Target):
 
     Raises:
         ConfigError: If the centres do not have one dimension, or a number is out of range.
+
+    Examples:
+        >>> import torch
+        >>> from datamodules.targets import GaussianMixture
+        >>> atoms = GaussianMixture([[-1.0], [1.0]], std=0.0, in_turn=True)
+        >>> atoms.sample(4, torch.Generator()).flatten().tolist()
+        [-1.0, 1.0, -1.0, 1.0]
     """
 
     def __init__(
@@ -84,6 +91,11 @@ class GaussianRing(GaussianMixture):
 
     Raises:
         ConfigError: If a number is out of range.
+
+    Examples:
+        >>> from datamodules.targets import GaussianRing
+        >>> GaussianRing(modes=4, radius=2.0).modes.round().abs().tolist()
+        [[2.0, 0.0], [0.0, 2.0], [2.0, 0.0], [0.0, 2.0]]
     """
 
     def __init__(self, modes: int = 8, radius: float = 5.0, std: float = 0.5, dim: int = 2, *, in_turn: bool = False):
@@ -110,6 +122,11 @@ class GaussianGrid(GaussianMixture):
 
     Raises:
         ConfigError: If a number is out of range.
+
+    Examples:
+        >>> from datamodules.targets import GaussianGrid
+        >>> GaussianGrid(side=3, spacing=2.0).modes.shape
+        torch.Size([9, 2])
     """
 
     def __init__(self, side: int = 5, spacing: float = 2.0, std: float = 0.05):
@@ -132,6 +149,12 @@ class RandomMixture(GaussianMixture):
 
     Raises:
         ConfigError: If a number is out of range.
+
+    Examples:
+        >>> import torch
+        >>> from datamodules.targets import RandomMixture
+        >>> RandomMixture(dim=16, modes=8).sample(5, torch.Generator().manual_seed(0)).shape
+        torch.Size([5, 16])
     """
 
     def __init__(self, dim: int = 16, modes: int = 8, radius: float = 5.0, std: float = 0.5, seed: int = 0):

@@ -35,6 +35,18 @@ class Picture(Target):
     Raises:
         ConfigError: If an argument is out of range; from ``prepare`` and ``sample``: if the file is missing and cannot
             be had, is no picture, is all white, or has another checksum.
+
+    Examples:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import torch
+        >>> from PIL import Image
+        >>> from datamodules.targets import Picture
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("L", (8, 4)).save(Path(folder, "black.png"))
+        ...     points = Picture(str(Path(folder, "black.png")), size=1.0).sample(100, torch.Generator().manual_seed(0))
+        >>> bool(points[:, 1].abs().max() <= 0.5)  # the shorter side
+        True
     """
 
     @property

@@ -19,6 +19,12 @@ class TwoMoons(Target):
 
     Raises:
         ConfigError: If a number is out of range.
+
+    Examples:
+        >>> import torch
+        >>> from datamodules.targets import TwoMoons
+        >>> TwoMoons().sample(5, torch.Generator()).shape
+        torch.Size([5, 2])
     """
 
     @property
@@ -47,6 +53,12 @@ class Rings(Target):
 
     Raises:
         ConfigError: If a number is out of range.
+
+    Examples:
+        >>> import torch
+        >>> from datamodules.targets import Rings
+        >>> Rings(radii=[2.0], noise=0.0).sample(3, torch.Generator()).norm(dim=1).round(decimals=4).tolist()
+        [2.0, 2.0, 2.0]
     """
 
     @property

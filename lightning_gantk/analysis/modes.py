@@ -32,6 +32,14 @@ class LinearModes:
         matrix: B, ``(n d, n d)``, float64; coordinates of a particle lie together.
         mu: Eigenvalues of ``Gamma B``, in ascending order, ``(n d,)``.
         rate: r, the particles' rate by the discriminator's.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk.analysis import linear_modes
+        >>> from lightning_gantk.kernels import RBF
+        >>> modes = linear_modes(RBF(gamma=0.5), torch.tensor([[-1.5], [1.5]]))
+        >>> modes.mu.round(6).tolist()
+        [0.455564, 0.544436]
     """
 
     matrix: np.ndarray

@@ -43,6 +43,12 @@ class SecondMomentModel:
         generator_step: h_g of one fake, positive.
         mass_gap: p - Q.
         fake_mass: Q, positive.
+
+    Examples:
+        >>> from lightning_gantk.analysis import SecondMomentModel
+        >>> model = SecondMomentModel(decay=0.1, scale=1.0, discriminator_step=0.01, generator_step=0.01)
+        >>> model.is_stable("simultaneous")
+        True
     """
 
     decay: float

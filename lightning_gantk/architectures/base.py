@@ -22,6 +22,12 @@ class Network(Protocol):
 
     A protocol, so that the command line takes every such module by its class path, and its help does not list the
     hundreds of modules that torch comes with. It compares types by name: hence none here.
+
+    Examples:
+        >>> from torch import nn
+        >>> from lightning_gantk import FiniteDiscriminator, LSGAN
+        >>> network = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 1))
+        >>> discriminator = FiniteDiscriminator(network, LSGAN(), steps=1, time=0.1)
     """
 
     def forward(self, x: Any, /) -> Any:
@@ -36,6 +42,17 @@ class Architecture(ABC):
 
     Attributes:
         usual_width: Units (channels) of the hidden layers of a finite network for which nobody names a width.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk.architectures import Architecture
+        >>> from lightning_gantk.architectures.activations import Activation
+        >>> from lightning_gantk.architectures.layers import Dense, Flatten, Pointwise
+        >>> class OneLayer(Architecture):
+        ...     def layers(self):
+        ...         return Flatten(), Dense(1.0, 1.0), Pointwise(Activation("relu")), Dense(1.0, None, 1)
+        >>> OneLayer().network(width=8, in_shape=(3,))(torch.zeros(5, 3)).shape
+        torch.Size([5])
     """
 
     usual_width: int = 512

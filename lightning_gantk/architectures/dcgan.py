@@ -20,6 +20,13 @@ class DCGAN(WithOptions):
 
     Raises:
         ConfigError: If an argument is not one of those allowed.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk.architectures import DCGAN
+        >>> architecture = DCGAN(blocks=2, activation="leaky_relu")
+        >>> architecture.network(width=4, in_shape=(3, 16, 16))(torch.zeros(5, 3, 16, 16)).shape
+        torch.Size([5])
     """
 
     usual_width = 32

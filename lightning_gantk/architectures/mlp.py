@@ -17,6 +17,13 @@ class MLP(WithOptions):
 
     Raises:
         ConfigError: If an argument is not one of those allowed.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk.architectures import MLP
+        >>> architecture = MLP(hidden_layers=2, activation={"name": "erf", "c": 1.0})
+        >>> architecture.network(width=16, in_shape=(2,))(torch.zeros(5, 2)).shape
+        torch.Size([5])
     """
 
     def __init__(self, hidden_layers: int = 3, *args: Any, **options: Any):

@@ -19,6 +19,12 @@ class ResNet(WithOptions):
 
     Raises:
         ConfigError: If an argument is not one of those allowed.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk.architectures import ResNet
+        >>> ResNet(blocks=1, block_depth=2).network(width=16, in_shape=(1, 4, 4))(torch.zeros(5, 1, 4, 4)).shape
+        torch.Size([5])
     """
 
     def __init__(self, blocks: int = 2, block_depth: int = 2, *args: Any, **options: Any):

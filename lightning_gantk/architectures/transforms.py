@@ -31,6 +31,14 @@ class Transformed(Architecture):
 
     Raises:
         ConfigError: If the transform is unknown.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk.architectures import MLP, Transformed
+        >>> network = Transformed(MLP(1), "tanh").network(width=8, in_shape=(2,))
+        >>> far, further = torch.full((1, 2), 50.0), torch.full((1, 2), 60.0)
+        >>> bool(network(far) == network(further))
+        True
     """
 
     def __init__(self, architecture: Architecture, transform: Transform = "tanh"):

@@ -16,6 +16,11 @@ class ChangedSettings(Callback):
     Args:
         parts: What has changed: of "optimizer", "scheduler", "discriminator", "quality".
         same_optimizer: Whether the optimizer is of the same class.
+
+    Examples:
+        >>> from lightning_gantk.callbacks import ChangedSettings
+        >>> sorted(ChangedSettings({"optimizer", "scheduler"}, same_optimizer=False).parts)
+        ['optimizer', 'scheduler']
     """
 
     def __init__(self, parts: set[str], *, same_optimizer: bool = True):

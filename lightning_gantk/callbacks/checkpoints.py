@@ -22,6 +22,11 @@ class LastCheckpoint(Checkpoint):
 
     Raises:
         ConfigError: If the interval is not positive.
+
+    Examples:
+        >>> from lightning_gantk.callbacks import LastCheckpoint
+        >>> LastCheckpoint(every_n_steps=500).every_n_steps
+        500
     """
 
     def __init__(self, every_n_steps: int = 100):
@@ -68,6 +73,12 @@ class BestCheckpoint(ModelCheckpoint):
         keep: How many.
         monitor: Another metric of validation to rank by; it goes into the name.
         mode: "min" or "max".
+
+    Examples:
+        >>> from lightning_gantk.callbacks import BestCheckpoint
+        >>> best = BestCheckpoint(keep=2, monitor="val/modes_covered", mode="max")
+        >>> best.monitor, best.save_top_k
+        ('val/modes_covered', 2)
     """
 
     def __init__(self, keep: int = 1, monitor: str = "val/fid", mode: str = "min"):

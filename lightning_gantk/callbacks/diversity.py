@@ -31,6 +31,11 @@ class SampleDiversity(Monitor):
 
     Raises:
         ConfigError: If a number is not positive; in training, if there is no data module to compare with.
+
+    Examples:
+        >>> from lightning_gantk.callbacks import SampleDiversity
+        >>> SampleDiversity(every_n_steps=100, num_samples=128).latest
+        {}
     """
 
     def __init__(self, every_n_steps: int = 500, num_samples: int = 256):

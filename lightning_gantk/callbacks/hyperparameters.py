@@ -17,6 +17,12 @@ class LogHyperparameters(Callback):
     Args:
         others: Values to show besides the hyper-parameters of model and data, nested or not.
         metric: A result without which it is not time yet.
+
+    Examples:
+        >>> from lightning.pytorch import Trainer
+        >>> from lightning_gantk.callbacks import LogHyperparameters
+        >>> callbacks = [LogHyperparameters({"note": "a wider kernel"}, metric="val/sinkhorn")]
+        >>> trainer = Trainer(callbacks=callbacks, accelerator="cpu", logger=False, enable_checkpointing=False)
     """
 
     def __init__(self, others: dict[str, Any] | None = None, metric: str = "val/fid"):

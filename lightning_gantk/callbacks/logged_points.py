@@ -12,6 +12,10 @@ class KeepLoggedPoints(Callback):
 
     A resumed run has TensorBoard forget everything from that step on, since some of it belongs to the steps to come:
     the next generator step, and a validation that was not done yet, log under the same number.
+
+    Examples:
+        >>> from lightning_gantk.callbacks import KeepLoggedPoints, LastCheckpoint
+        >>> callbacks = [KeepLoggedPoints(), LastCheckpoint()]  # for a Trainer
     """
 
     def __init__(self) -> None:

@@ -36,6 +36,15 @@ class Monitor(Callback, ABC):
 
     Raises:
         ConfigError: If the interval is not positive.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk.callbacks import Monitor
+        >>> class Radius(Monitor):
+        ...     def measure(self, trainer, gan, real):
+        ...         return {"radius/real": real.norm(dim=1).mean().item()}
+        >>> Radius(every_n_steps=10).measure(None, None, torch.tensor([[3.0, 4.0]]))
+        {'radius/real': 5.0}
     """
 
     def __init__(self, every_n_steps: int = 500):

@@ -16,6 +16,10 @@ class MonitoredNames(Callback):
 
     Args:
         expected: Others that are waited for, such as those of a comparison's report.
+
+    Examples:
+        >>> from lightning_gantk.callbacks import BestCheckpoint, MonitoredNames
+        >>> callbacks = [BestCheckpoint(monitor="val/kid"), MonitoredNames(["val/fid"])]  # refuses what nobody logs
     """
 
     def __init__(self, expected: Iterable[str] = ()) -> None:

@@ -37,6 +37,11 @@ class NearestReal(Monitor):
 
     Raises:
         ConfigError: If a number is not positive; in training, if there is no data module to compare with.
+
+    Examples:
+        >>> from lightning_gantk.callbacks import NearestReal
+        >>> NearestReal(every_n_steps=1000, num_train=None).num_train is None  # all training samples
+        True
     """
 
     def __init__(self, every_n_steps: int = 500, num_samples: int = 256, num_train: int | None = 10_000):

@@ -37,6 +37,11 @@ class ScorePictures(Callback):
 
     Raises:
         ConfigError: If an argument is not one of those allowed.
+
+    Examples:
+        >>> from lightning_gantk.callbacks import ScorePictures
+        >>> ScorePictures(every_n_steps=100, limits=[-8, 8, -8, 8], film="gif").every_n_steps
+        100
     """
 
     def __init__(

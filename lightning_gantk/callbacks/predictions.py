@@ -31,6 +31,11 @@ class SavePredictions(Callback):
 
     Raises:
         ConfigError: If ``num_samples`` is not positive.
+
+    Examples:
+        >>> from lightning_gantk.callbacks import SavePredictions
+        >>> SavePredictions(num_samples=16, seed=1).num_samples
+        16
     """
 
     def __init__(self, num_samples: int = 64, seed: int = 0, folder: str | None = None):

@@ -18,6 +18,11 @@ class StepProgressBar(ProgressBar):
 
     Args:
         refresh_rate: Redraws per second.
+
+    Examples:
+        >>> from lightning_gantk.callbacks import StepProgressBar
+        >>> StepProgressBar(refresh_rate=20).refresh_rate
+        20
     """
 
     def __init__(self, refresh_rate: int = 5):

@@ -39,6 +39,12 @@ class SampleGrid(Callback):
 
     Raises:
         ConfigError: If a number is not positive.
+
+    Examples:
+        >>> from lightning_gantk.callbacks import SampleGrid
+        >>> grid = SampleGrid(every_n_steps=250, num_samples=100)
+        >>> grid.latest is None  # the path of the last picture, once there is one
+        True
     """
 
     def __init__(self, every_n_steps: int = 100, num_samples: int = 64):

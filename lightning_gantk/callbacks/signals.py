@@ -16,7 +16,13 @@ from lightning_gantk.training.folders import shown
 
 
 class StoppedBySignal(SystemExit):
-    """Ends the process with the shell's exit code for the signal: 143 for SIGTERM, 130 for SIGINT."""
+    """Ends the process with the shell's exit code for the signal: 143 for SIGTERM, 130 for SIGINT.
+
+    Examples:
+        >>> from lightning_gantk.callbacks import StoppedBySignal
+        >>> StoppedBySignal(15, "stopped by SIGTERM").code
+        143
+    """
 
     def __init__(self, number: int, message: str):
         super().__init__(128 + number)
@@ -34,6 +40,10 @@ class StopOnSignal(Checkpoint):
     stop after the same step.
 
     It is a ``Checkpoint`` to Lightning, which calls these after all other callbacks.
+
+    Examples:
+        >>> from lightning_gantk.callbacks import LastCheckpoint, StopOnSignal
+        >>> callbacks = [LastCheckpoint(), StopOnSignal()]  # for a Trainer
     """
 
     def __init__(self) -> None:

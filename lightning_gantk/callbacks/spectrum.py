@@ -32,6 +32,11 @@ class KernelSpectrum(Monitor):
 
     Raises:
         ConfigError: If a number is not positive.
+
+    Examples:
+        >>> from lightning_gantk.callbacks import KernelSpectrum
+        >>> KernelSpectrum(every_n_steps=100, num_points=64).num_points
+        64
     """
 
     def __init__(self, every_n_steps: int = 500, num_points: int = 256):

@@ -22,6 +22,12 @@ class StoreFlow(Callback):
 
     Raises:
         ConfigError: In training, if the run is another.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk import Particles
+        >>> from lightning_gantk.callbacks import StoreFlow
+        >>> callbacks, generator = [StoreFlow()], Particles(64, (2,), per_particle=True)  # with torch.optim.SGD
     """
 
     def __init__(self) -> None:

@@ -25,6 +25,11 @@ class RunSummary(Callback):
 
     Args:
         metric: Another metric of validation to tell of.
+
+    Examples:
+        >>> from lightning_gantk.callbacks import RunSummary
+        >>> RunSummary(metric="val/sinkhorn").metric
+        'val/sinkhorn'
     """
 
     def __init__(self, metric: str = "val/fid") -> None:

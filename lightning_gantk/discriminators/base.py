@@ -28,6 +28,22 @@ class Discriminator(nn.Module, ABC):
     Attributes:
         single_level: Whether ``generator_loss`` is differentiated through the training itself. Fakes that are trained
             on and fakes that are scored cannot be told apart then.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk.discriminators import Discriminator
+        >>> from lightning_gantk.losses import IPM
+        >>> class MeanWitness(Discriminator):
+        ...     def __init__(self):
+        ...         super().__init__(loss=IPM(), time=None)
+        ...     def fit(self, real, fake):
+        ...         self.slope = fake.mean(0) - real.mean(0)
+        ...     def forward(self, x):
+        ...         return x @ self.slope
+        >>> discriminator = MeanWitness()
+        >>> discriminator.fit(torch.zeros(4, 2), torch.ones(4, 2))
+        >>> discriminator(torch.ones(1, 2))
+        tensor([2.])
     """
 
     single_level: ClassVar[bool] = False

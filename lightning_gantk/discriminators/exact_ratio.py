@@ -32,6 +32,17 @@ class ExactRatio(Discriminator):
 
     Raises:
         ConfigError: If there is no density.
+
+    Examples:
+        >>> import torch
+        >>> from datamodules.targets import GaussianRing
+        >>> from lightning_gantk.discriminators import ExactRatio
+        >>> discriminator = ExactRatio(GaussianRing(modes=4, radius=2.0, std=0.5))
+        >>> fake = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+        >>> discriminator.fit(fake, fake)
+        >>> scores = discriminator(torch.tensor([[2.0, 0.0], [0.0, 0.0]]))
+        >>> bool(scores[0] > 0 > scores[1])  # a mode is more likely real, the centre is not
+        True
     """
 
     def __init__(self, target: Density, loss: AdversarialLoss | None = None, *, ridge: float = 1e-6):

@@ -56,6 +56,15 @@ class FiniteDiscriminator(Discriminator):
 
     Raises:
         ConfigError: If an argument is not one of those allowed.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk import MLP, LSGAN, FiniteDiscriminator
+        >>> discriminator = FiniteDiscriminator(MLP(2), LSGAN(), width=32, steps=20, time=1.0)
+        >>> real, fake = torch.full((8, 2), 1.0), torch.full((8, 2), -1.0)
+        >>> discriminator.fit(real, fake)  # always (real, fake)
+        >>> bool(discriminator(real).mean() > 0 > discriminator(fake).mean())
+        True
     """
 
     def __init__(

@@ -25,6 +25,16 @@ class InitialFunction(nn.Module):
 
     Raises:
         ConfigError: If an argument is not one of those allowed.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk import MLP, LSGAN, FiniteDiscriminator
+        >>> from lightning_gantk.discriminators import InitialFunction
+        >>> f_0 = InitialFunction(MLP(1), width=16, scale=0.5, seed=3)
+        >>> f_0.build((2,))
+        >>> f_0(torch.zeros(4, 2)).shape
+        torch.Size([4])
+        >>> discriminator = FiniteDiscriminator(MLP(1), LSGAN(), width=16, initial=f_0)
     """
 
     def __init__(

@@ -27,6 +27,15 @@ class KDEScore(Discriminator):
 
     Raises:
         ConfigError: If an argument is out of range.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk.discriminators import KDEScore
+        >>> discriminator = KDEScore(sigma_min=0.1, sigma_max=2.0)
+        >>> discriminator.fit(torch.zeros(4, 1), torch.ones(4, 1))
+        >>> scores = discriminator(torch.tensor([[0.0], [0.5], [1.0]]))
+        >>> bool(scores[0] < 0 < scores[2]) and abs(round(scores[1].item(), 4))  # fakes score high
+        0.0
     """
 
     def __init__(self, sigma_min: float, sigma_max: float, rho: float = 3.0):

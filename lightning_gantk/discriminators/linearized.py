@@ -41,6 +41,17 @@ class LinearizedDiscriminator(Discriminator):
 
     Raises:
         ConfigError: If an argument is not one of those allowed.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk import MLP, IPM
+        >>> from lightning_gantk.discriminators import LinearizedDiscriminator
+        >>> discriminator = LinearizedDiscriminator(MLP(1), IPM(), time=1.0, width=32)
+        >>> discriminator.fit(torch.full((4, 2), 1.0), torch.full((4, 2), -1.0))
+        >>> x = torch.zeros(3, 2, requires_grad=True)
+        >>> discriminator(x).sum().backward()
+        >>> x.grad.shape
+        torch.Size([3, 2])
     """
 
     direction: Tensor

@@ -47,6 +47,17 @@ class MomentEmbedding(Discriminator):
         Gretton et al., "A Kernel Two-Sample Test", JMLR 2012 (the witness). Mroueh et al., "McGan: Mean and Covariance
         Feature Matching GAN", ICML 2017, and dos Santos et al., "Learning Implicit Generative Models by Matching
         Perceptual Features", ICCV 2019 (moments of learnt and of given features; averages over fits).
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk import MLP
+        >>> from lightning_gantk.discriminators import MomentEmbedding
+        >>> discriminator = MomentEmbedding(MLP(1), width=32, components=8)
+        >>> real = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
+        >>> discriminator.prepare([real[:32], real[32:]])  # all reals, once
+        >>> discriminator.fit(real, real + 3)
+        >>> bool(discriminator(real + 3).mean() > discriminator(real).mean())  # fakes score high
+        True
     """
 
     center: Tensor

@@ -27,6 +27,12 @@ class NoiseInjected(Wrapper):
 
     Raises:
         ConfigError: If an argument is out of range.
+
+    Examples:
+        >>> from lightning_gantk import IPM, NTKDiscriminator, RBF
+        >>> from lightning_gantk.discriminators import NoiseInjected
+        >>> NoiseInjected(NTKDiscriminator(RBF(gamma=0.5), IPM()), level=3.0, decay=0.5, every=2000).level
+        3.0
     """
 
     def __init__(self, discriminator: Discriminator, level: float, decay: float = 1.0, every: int = 1000):

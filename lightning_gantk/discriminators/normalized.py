@@ -32,6 +32,16 @@ class Normalized(Wrapper):
 
     Raises:
         ConfigError: If an argument is out of range, or the discriminator is of another kind.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk import IPM, NTKDiscriminator, RBF
+        >>> from lightning_gantk.discriminators import Normalized
+        >>> discriminator = Normalized(NTKDiscriminator(RBF(gamma=0.5), IPM()), by="mmd")
+        >>> discriminator.fit(torch.zeros(4, 1), torch.ones(4, 1))
+        >>> scores = discriminator(torch.tensor([[1.0], [0.0]]))
+        >>> round((scores[0] - scores[1]).item() ** 2, 4)  # the squared MMD, 2 - 2 exp(-1/2)
+        0.7869
     """
 
     def __init__(

@@ -74,6 +74,17 @@ class NTKDiscriminator(Discriminator):
 
     Raises:
         ConfigError: If an argument is not one of those allowed, or JAX cannot be used.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk import LSGAN, NTKDiscriminator, RBF
+        >>> discriminator = NTKDiscriminator(RBF(gamma=0.5), LSGAN(), time=1.0)  # or an architecture, such as MLP(3)
+        >>> real, fake = torch.full((8, 2), 1.0), torch.full((8, 2), -1.0)
+        >>> discriminator.fit(real, fake)  # always (real, fake)
+        >>> x = fake.clone().requires_grad_()
+        >>> discriminator(x).sum().backward()  # torch's autograd, through JAX
+        >>> bool((x.grad > 0).all())  # towards the reals, which score high
+        True
     """
 
     def __init__(

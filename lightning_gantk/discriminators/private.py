@@ -41,6 +41,16 @@ class PrivateMeanEmbedding(Discriminator):
 
     Raises:
         ConfigError: If an argument is out of range, or reals are to be seen a second time.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk import MLP
+        >>> from lightning_gantk.discriminators import PrivateMeanEmbedding
+        >>> discriminator = PrivateMeanEmbedding(MLP(1), epsilon=10.0, delta=1e-5, width=16)
+        >>> discriminator.prepare([torch.zeros(32, 2)])  # all reals, once and never again
+        >>> discriminator.fit(torch.zeros(4, 2), torch.ones(4, 2))
+        >>> discriminator(torch.ones(3, 2)).shape
+        torch.Size([3])
     """
 
     embedding: Tensor

@@ -39,6 +39,16 @@ class SingleLevelNTK(Discriminator):
 
     Raises:
         ConfigError: If an argument is out of range, or a batch is too large: the cost grows with the cube of it.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk import RBF
+        >>> from lightning_gantk.discriminators import SingleLevelNTK
+        >>> discriminator = SingleLevelNTK(RBF(gamma=0.5), time=1.0)
+        >>> fake = torch.full((4, 1), 1.0, requires_grad=True)
+        >>> discriminator.generator_loss(torch.zeros(4, 1), fake).backward()  # through the training itself
+        >>> bool((fake.grad > 0).all())
+        True
     """
 
     single_level: ClassVar[bool] = True

@@ -16,6 +16,17 @@ class Wrapper(Discriminator):
 
     Raises:
         ConfigError: If it is none, or is differentiated through its own training.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk import MLP, LSGAN, FiniteDiscriminator
+        >>> from lightning_gantk.discriminators import Wrapper
+        >>> class Clipped(Wrapper):
+        ...     def forward(self, x):
+        ...         return super().forward(x).clamp(-1, 1)
+        >>> discriminator = Clipped(FiniteDiscriminator(MLP(1), LSGAN(), width=16))
+        >>> discriminator.time
+        1.0
     """
 
     def __init__(self, discriminator: Discriminator):

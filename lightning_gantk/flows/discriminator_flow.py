@@ -50,6 +50,13 @@ class DiscriminatorFlow(Measured):
     Raises:
         ConfigError: If an argument is out of range.
         TrainingDiverged: In training, at the first NaN or infinity of the loss.
+
+    Examples:
+        >>> from lightning_gantk import Vanilla
+        >>> from lightning_gantk.flows import DiscriminatorFlow, TimedMLP
+        >>> flow = DiscriminatorFlow(TimedMLP((2,), hidden=(16,), embedding=8), Vanilla(), (2,), steps=4)
+        >>> flow.sample(flow.sampler.latent(5)).shape  # a LightningModule: Trainer(...).fit(flow, data) trains it
+        torch.Size([5, 2])
     """
 
     def __init__(

@@ -40,6 +40,13 @@ class FlowGenerator(Generator):
 
     Raises:
         ConfigError: If a number is out of range.
+
+    Examples:
+        >>> from lightning_gantk import Vanilla
+        >>> from lightning_gantk.flows import FlowGenerator, TimedMLP
+        >>> generator = FlowGenerator(TimedMLP((2,), hidden=(16,), embedding=8), Vanilla(), (2,), steps=4, eta=1.0)
+        >>> generator(generator.latent(5)).shape
+        torch.Size([5, 2])
     """
 
     def __init__(

@@ -21,6 +21,13 @@ class TimedMLP(nn.Module):
 
     Raises:
         ConfigError: If a number is out of range.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk.flows import TimedMLP
+        >>> network = TimedMLP((2,), hidden=(16, 16), embedding=8)
+        >>> network(torch.zeros(5, 2), torch.linspace(0, 1, 5)).shape
+        torch.Size([5])
     """
 
     frequencies: Tensor

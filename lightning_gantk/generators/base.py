@@ -23,6 +23,21 @@ class Generator(nn.Module, ABC):
 
     Raises:
         ConfigError: If ``out_shape`` is neither, or there are fewer than two classes.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk.generators import Generator
+        >>> class Ring(Generator):
+        ...     def __init__(self):
+        ...         super().__init__(out_shape=(2,))
+        ...         self.radius = torch.nn.Parameter(torch.ones(()))
+        ...     def latent(self, n, *, device=None, generator=None):
+        ...         return 2 * torch.pi * torch.rand(n, device=device, generator=generator)
+        ...     def forward(self, latent):
+        ...         return self.radius * torch.stack([latent.cos(), latent.sin()], dim=1)
+        >>> ring = Ring()
+        >>> ring(ring.latent(5)).shape
+        torch.Size([5, 2])
     """
 
     def __init__(self, *, out_shape: Sequence[int], classes: int | None = None):

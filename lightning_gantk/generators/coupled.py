@@ -52,6 +52,14 @@ class CoupledParticles(Generator):
 
     Raises:
         ConfigError: If an argument is not one of those allowed; with an architecture: if JAX cannot be used.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk.generators import CoupledParticles
+        >>> particles = CoupledParticles(3, (1,), coupling=0.5)
+        >>> (particles(particles.latent(3)) * torch.tensor([[1.0], [0.0], [0.0]])).sum().backward()
+        >>> particles.particles.samples.grad.flatten()  # what one feels moves all
+        tensor([1.0000, 0.5000, 0.5000])
     """
 
     coupling: Tensor

@@ -35,6 +35,13 @@ class DCGANGenerator(NoiseGenerator):
 
     Raises:
         ConfigError: If an argument is not one of those allowed.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk import DCGANGenerator
+        >>> generator = DCGANGenerator(out_shape=(3, 16, 16), latent_dim=8, channels=4, classes=10)
+        >>> generator(generator.latent_of(torch.tensor([3, 7]))).shape
+        torch.Size([2, 3, 16, 16])
     """
 
     def __init__(

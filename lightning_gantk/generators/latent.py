@@ -25,6 +25,12 @@ class LatentSampler:
 
     Raises:
         ConfigError: If ``dim`` is not positive or the distribution is unknown.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk.generators import LatentSampler
+        >>> LatentSampler(16, "uniform")(5, generator=torch.Generator().manual_seed(0)).shape
+        torch.Size([5, 16])
     """
 
     def __init__(self, dim: int, distribution: Distribution = "normal", classes: int | None = None):

@@ -29,6 +29,12 @@ class MLPGenerator(NoiseGenerator):
 
     Raises:
         ConfigError: If an argument is not one of those allowed.
+
+    Examples:
+        >>> from lightning_gantk import MLPGenerator
+        >>> generator = MLPGenerator((2,), latent_dim=4, hidden=(32, 32), activation="silu")
+        >>> generator(generator.latent(5)).shape
+        torch.Size([5, 2])
     """
 
     def __init__(

@@ -24,6 +24,13 @@ class FromModule(NoiseGenerator):
     Raises:
         ConfigError: If an argument is not one of those allowed; from ``forward``: if what the module gives has another
             size.
+
+    Examples:
+        >>> from torch import nn
+        >>> from lightning_gantk.generators import FromModule
+        >>> generator = FromModule(nn.Linear(4, 2), out_shape=(2,), latent_dim=4)
+        >>> generator(generator.latent(5)).shape
+        torch.Size([5, 2])
     """
 
     def __init__(

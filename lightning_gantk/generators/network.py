@@ -33,6 +33,13 @@ class NetworkGenerator(Generator):
 
     Raises:
         ConfigError: If an argument is not one of those allowed, or the architecture does not end in a Dense layer.
+
+    Examples:
+        >>> from lightning_gantk import MLP
+        >>> from lightning_gantk.generators import NetworkGenerator
+        >>> generator = NetworkGenerator(MLP(1), width=16, latent_dim=4, out_shape=(2,))
+        >>> generator(generator.latent(5)).shape
+        torch.Size([5, 2])
     """
 
     def __init__(

@@ -48,6 +48,13 @@ class NTKGenerator(Generator):
 
     Raises:
         ConfigError: If an argument is not one of those allowed, or JAX cannot be used.
+
+    Examples:
+        >>> from lightning_gantk import MLP
+        >>> from lightning_gantk.generators import NTKGenerator
+        >>> generator = NTKGenerator(MLP(1), n=8, latent_dim=4, out_shape=(2,))
+        >>> generator(generator.latent(5)).shape
+        torch.Size([5, 2])
     """
 
     latents: Tensor

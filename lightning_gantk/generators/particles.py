@@ -49,6 +49,16 @@ class Particles(Generator):
 
     Raises:
         ConfigError: If an argument is not one of those allowed, or there are fewer given samples than particles.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk import Particles
+        >>> particles = Particles(3, (2,), start=torch.zeros(3, 2), per_particle=True)
+        >>> optimizer = torch.optim.SGD(particles.parameters(), lr=0.1)
+        >>> particles(particles.latent(3)).mean(0).sum().backward()
+        >>> optimizer.step()
+        >>> particles.samples[0]  # per_particle: each by its own gradient, not by a third of it
+        tensor([-0.1000, -0.1000], grad_fn=<SelectBackward0>)
     """
 
     def __init__(

@@ -39,6 +39,15 @@ class ReplayedFlow(Generator):
 
     Raises:
         ConfigError: If there is no stored run, it began from given samples, or its configuration is not known.
+
+    Examples:
+        >>> from lightning_gantk import ConfigError
+        >>> from lightning_gantk.generators import ReplayedFlow
+        >>> try:
+        ...     ReplayedFlow("runs/no_such_run/flow")
+        ... except ConfigError as error:
+        ...     print(str(error).split(":")[0])
+        There is no stored run of particles in runs/no_such_run/flow
     """
 
     def __init__(

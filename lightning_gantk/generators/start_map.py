@@ -19,6 +19,13 @@ class StartMap(nn.Module):
 
     Raises:
         ConfigError: If ``scale`` is negative.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk.generators import StartMap
+        >>> start = StartMap(latent_dim=4, outputs=2, scale=0.5)
+        >>> torch.allclose(start.weight @ start.weight.T, 0.25 * torch.eye(2), atol=1e-6)
+        True
     """
 
     weight: Tensor

@@ -19,6 +19,15 @@ class Kernel(ABC):
     Attributes:
         conditional: Whether sums ``w^T K w`` are sure to be positive only for weights of sum 0. Such a kernel takes
             losses with constant slopes alone.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from lightning_gantk.kernels import Kernel
+        >>> class Linear(Kernel):
+        ...     def __call__(self, x, y):
+        ...         return x.reshape(len(x), -1) @ y.reshape(len(y), -1).T
+        >>> Linear()(jnp.ones((2, 3)), jnp.ones((4, 3))).shape
+        (2, 4)
     """
 
     conditional: bool = False

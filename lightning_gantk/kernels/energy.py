@@ -16,6 +16,12 @@ class EnergyDistance(DistanceKernel):
 
     References:
         Sejdinovic et al., "Equivalence of distance-based and RKHS-based statistics", Annals of Statistics, 2013.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from lightning_gantk.kernels import EnergyDistance
+        >>> print(EnergyDistance()(jnp.array([[2.0]]), jnp.array([[1.0], [-1.0]])))
+        [[2. 0.]]
     """
 
     def of_distance(self, v: jax.Array, q_x: jax.Array, q_y: jax.Array, dimensions: int) -> jax.Array:

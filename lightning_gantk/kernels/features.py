@@ -14,6 +14,15 @@ class FeatureKernel(Kernel):
     """``k(x, y) = <phi(x), phi(y)>`` with phi(x) in R^P.
 
     A sum over N points is one vector of P numbers, whatever N is. One of your own is phi.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from lightning_gantk.kernels import FeatureKernel
+        >>> class Quadratic(FeatureKernel):
+        ...     def features(self, x):
+        ...         return jnp.concatenate([x, x**2], axis=1)
+        >>> print(Quadratic()(jnp.array([[2.0]]), jnp.array([[3.0]])))  # 2 * 3 + 4 * 9
+        [[42.]]
     """
 
     @abstractmethod

@@ -28,6 +28,14 @@ class FourierPoisson(FeatureKernel):
     Raises:
         ConfigError: If an argument is out of range, or samples have so many dimensions that there are more than 65,536
             features.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from lightning_gantk.kernels import FourierPoisson
+        >>> kernel = FourierPoisson(period=8.0, terms=4)
+        >>> here, there = jnp.array([[0.0]]), jnp.array([[8.0]])  # one period on
+        >>> bool(abs(kernel(here, here) - kernel(here, there)) < 1e-5)
+        True
     """
 
     def __init__(self, period: float = 8.0, terms: int = 8):

@@ -18,6 +18,13 @@ class InverseMultiquadric(DistanceKernel):
 
     Raises:
         ConfigError: If a parameter is not positive.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from lightning_gantk.kernels import InverseMultiquadric
+        >>> kernel = InverseMultiquadric(gamma=3.0, power=0.5)
+        >>> print(kernel(jnp.array([[0.0]]), jnp.array([[1.0]])))  # 1 / sqrt(1 + 3)
+        [[0.5]]
     """
 
     def __init__(self, gamma: float = 1.0, power: float = 0.5):

@@ -17,6 +17,12 @@ class Laplace(DistanceKernel):
 
     Raises:
         ConfigError: If ``gamma`` is not positive.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from lightning_gantk.kernels import Laplace
+        >>> round(float(Laplace(gamma=1.0)(jnp.array([[0.0]]), jnp.array([[2.0]]))[0, 0]), 4)  # exp(-2)
+        0.1353
     """
 
     def __init__(self, gamma: float = 1.0):

@@ -26,6 +26,12 @@ class Polyharmonic(DistanceKernel):
 
     Raises:
         ConfigError: If ``order`` is 2 or more, or it is 0 or less without softening.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from lightning_gantk.kernels import Polyharmonic
+        >>> print(Polyharmonic(order=1.0)(jnp.array([[0.0, 0.0]]), jnp.array([[3.0, 4.0]])))
+        [[-5.]]
     """
 
     def __init__(self, order: float = 1.0, softening: float = 0.0):

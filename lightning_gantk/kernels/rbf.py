@@ -15,6 +15,12 @@ class RBF(DistanceKernel):
 
     Raises:
         ConfigError: If ``gamma`` is not positive.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from lightning_gantk.kernels import RBF
+        >>> round(float(RBF(gamma=0.5)(jnp.array([[0.0, 0.0]]), jnp.array([[1.0, 1.0]]))[0, 0]), 4)  # exp(-1/2)
+        0.6065
     """
 
     def __init__(self, gamma: float = 1.0):

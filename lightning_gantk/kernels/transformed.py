@@ -30,6 +30,13 @@ class TransformedKernel(Kernel):
 
     Raises:
         ConfigError: If the transform is unknown.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from lightning_gantk.kernels import RBF, TransformedKernel
+        >>> kernel = TransformedKernel(RBF(gamma=1.0), "tanh")
+        >>> round(float(kernel(jnp.array([[50.0]]), jnp.array([[60.0]]))[0, 0]), 4)  # both are 1 by then
+        1.0
     """
 
     def __init__(self, kernel: Kernel, transform: Transform = "tanh"):

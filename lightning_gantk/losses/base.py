@@ -34,6 +34,16 @@ class AdversarialLoss(ABC):
             between ``kinks``, with a and -b concave. "smooth" slopes, those of concave a and -b without kinks, and
             "any" are solved as an ODE; where slopes of "any" jump, scores are right to about 0.01.
         kinks: Scores at which a or b may have a kink, in any order; read where ``slopes`` is "piecewise".
+
+    Examples:
+        >>> from lightning_gantk.losses import AdversarialLoss
+        >>> class Quartic(AdversarialLoss):
+        ...     slopes = "smooth"
+        ...     def a(self, scores): return -((1 + scores) ** 4)
+        ...     def b(self, scores): return (1 - scores) ** 4
+        ...     def c(self, scores): return -scores
+        >>> Quartic().a(1.0)
+        -16.0
     """
 
     slopes: Literal["constant", "affine", "piecewise", "smooth", "any"] = "any"

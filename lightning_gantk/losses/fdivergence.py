@@ -35,6 +35,12 @@ class FDivergence(LikelihoodRatio):
 
     Raises:
         ConfigError: If the name is unknown.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk.losses import FDivergence
+        >>> FDivergence("chi2").c(torch.tensor(0.0)).item()  # f(1) = 0: nothing to tell apart
+        0.0
     """
 
     def __init__(self, name: Name = "reverse_kl"):

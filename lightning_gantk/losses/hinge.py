@@ -6,7 +6,14 @@ from lightning_gantk.losses.base import AdversarialLoss, Array
 
 
 class Hinge(AdversarialLoss):
-    """Hinge loss (Lim and Ye, 2017; Miyato et al., 2018)."""
+    """Hinge loss (Lim and Ye, 2017; Miyato et al., 2018).
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk.losses import Hinge
+        >>> Hinge().a(torch.tensor([-2.0, 0.0]))  # a fake below -1 is far enough
+        tensor([-0., -1.])
+    """
 
     slopes = "piecewise"
     kinks = (-1.0, 1.0)

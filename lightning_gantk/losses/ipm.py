@@ -9,6 +9,12 @@ class IPM(AdversarialLoss):
     """Integral probability metric: a = b = c = s (Arjovsky et al., 2017, without the Lipschitz constraint).
 
     In the infinite-width limit L(f_t) = t MMD_k^2. Scores fakes HIGH and reals low, unlike every other loss.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk.losses import IPM
+        >>> IPM().discriminator(torch.tensor([1.0, 3.0]), torch.tensor([4.0]))  # (real, fake): fakes are to score high
+        tensor(2.)
     """
 
     slopes = "constant"
@@ -28,6 +34,12 @@ class ExternalIPM(AdversarialLoss):
 
     In the infinite-width limit f_t(x) = -t mean_j k(x, y_j), the external potential of the fakes, taken as particles.
     Scores reals low, as IPM does.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk.losses import ExternalIPM
+        >>> ExternalIPM().a(torch.tensor([3.0])), ExternalIPM().b(torch.tensor([3.0]))
+        (tensor([0.]), tensor([3.]))
     """
 
     slopes = "constant"

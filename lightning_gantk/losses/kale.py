@@ -11,6 +11,12 @@ class KALE(AdversarialLoss):
     With ``NTKDiscriminator(solution="ridge")`` it is the KL approximate lower bound estimator (Glaser, Arbel and
     Gretton, NeurIPS 2021) but for their factor 1 + lambda, and the generator follows its very gradient. Scores fakes
     HIGH and reals low, as IPM does.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk.losses import KALE
+        >>> KALE().discriminator(torch.tensor([0.0]), torch.tensor([0.0])).item()
+        0.0
     """
 
     slopes = "smooth"

@@ -10,6 +10,14 @@ class LSGAN(AdversarialLoss):
         real: Target of the discriminator on reals.
         fake: Its target on fakes.
         generator: The generator's target on fakes.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk.losses import LSGAN
+        >>> LSGAN().discriminator(torch.tensor([1.0]), torch.tensor([-1.0])).item()  # the best there is
+        0.0
+        >>> LSGAN(real=1.0, fake=0.0, generator=1.0).generator(torch.tensor([0.5])).item()
+        0.25
     """
 
     slopes = "affine"

@@ -39,6 +39,12 @@ class MonoFlow(LikelihoodRatio):
 
     Raises:
         ConfigError: If the name is unknown, or a number is out of range.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk.losses import MonoFlow
+        >>> MonoFlow("arcsinh").c(torch.tensor(0.0)).item()
+        -0.0
     """
 
     def __init__(self, h: Name | Callable[[Array], Array] = "logit", shift: float = 0.0, scale: float = 1.0):

@@ -11,6 +11,13 @@ class Saddle(AdversarialLoss):
 
     Args:
         loss: Gives a and b.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk.losses import LSGAN, Saddle
+        >>> loss, scores = Saddle(LSGAN()), torch.tensor([0.5])
+        >>> torch.equal(loss.c(scores), loss.a(scores))
+        True
     """
 
     def __init__(self, loss: AdversarialLoss):

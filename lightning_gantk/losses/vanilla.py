@@ -9,6 +9,12 @@ class Vanilla(LikelihoodRatio):
 
     Args:
         saturating: False for the generator's -log sigmoid(s), True for the original log sigmoid(-s).
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk.losses import Vanilla
+        >>> round(Vanilla().generator(torch.zeros(4)).item(), 4)  # log 2
+        0.6931
     """
 
     def __init__(self, saturating: bool = False):

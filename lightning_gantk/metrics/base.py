@@ -16,6 +16,11 @@ class Quality(nn.Module, ABC):
 
     Real samples are given once and kept: ``reset()`` forgets the generated ones alone. Nothing of it goes into
     checkpoints.
+
+    Examples:
+        >>> from lightning_gantk.metrics import ModeCoverage, Quality, SampleQuality, Sinkhorn
+        >>> all(issubclass(one, Quality) for one in (ModeCoverage, SampleQuality, Sinkhorn))
+        True
     """
 
     @property
@@ -66,6 +71,15 @@ class Combined(Quality):
 
     Raises:
         ConfigError: If there is none; from ``compute``: if two have a value of the same name.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk.metrics import Combined, EnergyDistance, NearestReal
+        >>> quality, points = Combined([EnergyDistance(), NearestReal()]), torch.eye(3)
+        >>> quality.update(points, real=True)
+        >>> quality.update(points, real=False)
+        >>> sorted(quality.compute())
+        ['energy_distance', 'missing_entropy', 'nearest_cosine_distance', 'reals_found']
     """
 
     def __init__(self, metrics: list[Quality]) -> None:
@@ -113,6 +127,18 @@ class PointQuality(Quality):
 
     Raises:
         ConfigError: If ``num_samples`` is not positive.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk.metrics import PointQuality
+        >>> class MeanDistance(PointQuality):
+        ...     def measure(self, real, fake):
+        ...         return {"mean_distance": (real.mean(0) - fake.mean(0)).norm()}
+        >>> quality = MeanDistance()
+        >>> quality.update(torch.zeros(4, 2), real=True)
+        >>> quality.update(torch.tensor([[3.0, 4.0]]), real=False)
+        >>> quality.compute()
+        {'mean_distance': tensor(5.)}
     """
 
     def __init__(self, *, num_samples: int | None = None) -> None:

@@ -13,6 +13,16 @@ class FeatureExtractor(nn.Module, ABC):
     :meth:`load`. The network is kept out of the module tree on purpose: checkpoints do not hold its weights, no
     optimizer sees them, it stays in evaluation mode and in float32 whatever happens to the modules around it, and it
     moves to the device of the images that it is given.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk.metrics import FeatureExtractor
+        >>> class Colours(FeatureExtractor):
+        ...     num_features = 3
+        ...     def check(self, in_shape): pass
+        ...     def load(self): return torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+        >>> Colours()(torch.zeros(5, 3, 8, 8)).shape
+        torch.Size([5, 3])
     """
 
     def __init__(self) -> None:

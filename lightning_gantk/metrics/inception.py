@@ -31,6 +31,12 @@ class InceptionFeatures(FeatureExtractor):
     Raises:
         ConfigError: If images are neither grey nor coloured, or the weights cannot be downloaded or read (when used
             or built, not when made).
+
+    Examples:
+        >>> from lightning_gantk.metrics import InceptionFeatures, SampleQuality
+        >>> quality = SampleQuality(InceptionFeatures())  # weights are looked for when it is used
+        >>> InceptionFeatures().num_features
+        2048
     """
 
     def __init__(self, weights_path: str | None = None) -> None:

@@ -57,6 +57,12 @@ class LeNetFeatures(FeatureExtractor):
 
     Raises:
         ConfigError: If images are not grey, or the weights cannot be read (when used or built, not when made).
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk.metrics import LeNetFeatures
+        >>> LeNetFeatures()(torch.zeros(2, 1, 28, 28)).shape
+        torch.Size([2, 84])
     """
 
     def __init__(self, weights_path: str | None = None) -> None:

@@ -34,6 +34,15 @@ class Manifolds(PointQuality):
 
     Raises:
         ConfigError: If a number is too small; from ``compute``: if there are no more than k samples of a kind.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk.metrics import Manifolds
+        >>> quality, points = Manifolds(neighbours=2), torch.arange(8.0)[:, None]
+        >>> quality.update(points, real=True)
+        >>> quality.update(points + 0.1, real=False)
+        >>> quality.compute()["recall"].item()
+        1.0
     """
 
     def __init__(

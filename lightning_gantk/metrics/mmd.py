@@ -33,6 +33,16 @@ class MMD(PointQuality):
 
     Raises:
         ConfigError: If an argument is not one of those allowed, or JAX cannot be used.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk import RBF
+        >>> from lightning_gantk.metrics import MMD
+        >>> quality = MMD(RBF(gamma=0.5))
+        >>> quality.update(torch.zeros(2, 1), real=True)
+        >>> quality.update(torch.ones(2, 1), real=False)
+        >>> round(quality.compute()["mmd"].item() ** 2, 4)  # 2 - 2 exp(-1/2)
+        0.7869
     """
 
     def __init__(

@@ -28,6 +28,15 @@ class ModeCoverage(PointQuality):
 
     Raises:
         ConfigError: If an argument is out of range; from ``attach`` and ``compute``: if the modes are not known.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk.metrics import ModeCoverage
+        >>> quality = ModeCoverage(modes=[[0.0], [5.0]], mode_std=0.5)
+        >>> quality.update(torch.zeros(4, 1), real=True)
+        >>> quality.update(torch.tensor([[0.1], [0.2], [2.5], [-0.1]]), real=False)
+        >>> {name: value.item() for name, value in quality.compute().items()}
+        {'modes_covered': 1.0, 'in_modes': 0.75}
     """
 
     def __init__(

@@ -26,6 +26,15 @@ class NearestReal(PointQuality):
 
     Raises:
         ConfigError: If ``num_samples`` is not positive.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk.metrics import NearestReal
+        >>> quality = NearestReal()
+        >>> quality.update(torch.eye(2), real=True)
+        >>> quality.update(torch.tensor([[3.0, 0.0], [2.0, 0.0]]), real=False)
+        >>> quality.compute()["reals_found"].item()
+        1.0
     """
 
     def measure(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:

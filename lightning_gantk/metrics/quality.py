@@ -39,6 +39,14 @@ class SampleQuality(Quality):
 
     Raises:
         ConfigError: If a number is too small.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk.metrics import LeNetFeatures, SampleQuality
+        >>> quality = SampleQuality(LeNetFeatures())
+        >>> quality.update(torch.rand(4, 1, 28, 28), real=True)
+        >>> quality.has_real
+        True
     """
 
     def __init__(

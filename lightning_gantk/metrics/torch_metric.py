@@ -32,6 +32,13 @@ class TorchMetric(Quality):
 
     Raises:
         ConfigError: If it is no metric of images.
+
+    Examples:
+        >>> import torch
+        >>> from torchmetrics.image import StructuralSimilarityIndexMeasure
+        >>> from lightning_gantk.metrics import TorchMetric
+        >>> TorchMetric(StructuralSimilarityIndexMeasure(data_range=2.0), name="alike").name
+        'alike'
     """
 
     def __init__(

@@ -29,6 +29,15 @@ class Sinkhorn(PointQuality):
 
     Raises:
         ConfigError: If an argument is out of range.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk.metrics import Sinkhorn
+        >>> quality = Sinkhorn(blur=0.05, scaling=0.5)
+        >>> quality.update(torch.zeros(3, 1), real=True)
+        >>> quality.update(torch.full((2, 1), 4.0), real=False)
+        >>> round(quality.compute()["sinkhorn"].item(), 2)  # half of the squared distance
+        8.0
     """
 
     def __init__(self, *, blur: float = 0.001, scaling: float = 0.95, num_samples: int | None = None) -> None:
@@ -55,6 +64,15 @@ class EnergyDistance(PointQuality):
 
     Args:
         num_samples: Take at most so many samples of either kind in each process.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk.metrics import EnergyDistance
+        >>> quality = EnergyDistance()
+        >>> quality.update(torch.zeros(3, 1), real=True)
+        >>> quality.update(torch.full((2, 1), 4.0), real=False)
+        >>> quality.compute()["energy_distance"].item()
+        4.0
     """
 
     def measure(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:

@@ -23,6 +23,15 @@ class GuidedLangevin:
 
     Raises:
         ConfigError: If an argument is out of range.
+
+    Examples:
+        >>> import torch
+        >>> from lightning_gantk import IPM, NTKDiscriminator, RBF
+        >>> from lightning_gantk.samplers import GuidedLangevin
+        >>> refine = GuidedLangevin(steps=3, step_size=0.1)
+        >>> moved = refine(torch.ones(4, 1), NTKDiscriminator(RBF(gamma=0.5), IPM()), torch.zeros(4, 1))
+        >>> bool((moved < 1).all())  # towards the reals
+        True
     """
 
     def __init__(self, steps: int, step_size: float, temperature: float = 0.0, reals: int | None = 1024):

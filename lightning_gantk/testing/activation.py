@@ -16,6 +16,12 @@ class ActivationContract(ArchitectureClaims):
     """Proves an activation in networks of vectors and, where ``shapes`` has some, of images.
 
     ``make`` gives what the argument ``activation`` of an architecture takes: a name or a mapping with parameters.
+
+    Examples:
+        >>> from lightning_gantk.testing import ActivationContract
+        >>> class TestShiftedErf(ActivationContract):  # pytest finds its tests
+        ...     def make(self):
+        ...         return {"name": "erf", "c": 1.0}
     """
 
     shapes: ClassVar[tuple[tuple[int, ...], ...]] = ((5,),)

@@ -96,7 +96,15 @@ class ArchitectureClaims(KernelClaims):
 
 
 class ArchitectureContract(ArchitectureClaims):
-    """Proves an ``Architecture`` and its kernel: ``make`` gives the description."""
+    """Proves an ``Architecture`` and its kernel: ``make`` gives the description.
+
+    Examples:
+        >>> from lightning_gantk import MLP
+        >>> from lightning_gantk.testing import ArchitectureContract
+        >>> class TestMine(ArchitectureContract):  # pytest finds its tests
+        ...     def make(self):
+        ...         return MLP(hidden_layers=1)
+    """
 
     @abstractmethod
     def make(self) -> Architecture:

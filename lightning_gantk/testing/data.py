@@ -17,7 +17,16 @@ _LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader", "reference_
 
 
 class DataModuleContract(Contract):
-    """Proves a ``DataModule``: ``make`` gives a small one, of two training batches at least."""
+    """Proves a ``DataModule``: ``make`` gives a small one, of two training batches at least.
+
+    Examples:
+        >>> from datamodules import PointsDataModule
+        >>> from datamodules.targets import TwoMoons
+        >>> from lightning_gantk.testing import DataModuleContract
+        >>> class TestMoons(DataModuleContract):  # pytest finds its tests
+        ...     def make(self):
+        ...         return PointsDataModule(TwoMoons(), num_samples=16, batch_size=4)
+    """
 
     @abstractmethod
     def make(self) -> DataModule:

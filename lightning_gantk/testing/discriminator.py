@@ -28,6 +28,13 @@ class DiscriminatorContract(Contract):
         of_fakes: Whether the generator's loss is made of the scores of the fakes themselves, and not of noisy places.
         tolerance: Relative error by which two processes may differ from one: roundings of some hundred operations, or
             what a solver stops at.
+
+    Examples:
+        >>> from lightning_gantk import IPM, RBF, NTKDiscriminator
+        >>> from lightning_gantk.testing import DiscriminatorContract
+        >>> class TestMine(DiscriminatorContract):  # pytest finds its tests
+        ...     def make(self):
+        ...         return NTKDiscriminator(RBF(), IPM())
     """
 
     shapes: ClassVar[tuple[tuple[int, ...], ...]] = ((3,),)

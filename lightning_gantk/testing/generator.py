@@ -21,6 +21,13 @@ class GeneratorContract(Contract):
         plain_gradient: Whether the gradient of the parameters is the derivative of the samples; not where a generator
             scales or mixes it on purpose.
         trained: Whether it has parameters that are trained.
+
+    Examples:
+        >>> from lightning_gantk import MLPGenerator
+        >>> from lightning_gantk.testing import GeneratorContract
+        >>> class TestMine(GeneratorContract):  # pytest finds its tests
+        ...     def make(self):
+        ...         return MLPGenerator((2,), latent_dim=4, hidden=(8,))
     """
 
     bounded: ClassVar[bool] = True

@@ -186,7 +186,16 @@ class KernelClaims(Contract):
 
 
 class KernelContract(KernelClaims):
-    """Proves a ``Kernel``: ``make`` gives one."""
+    """Proves a ``Kernel``: ``make`` gives one.
+
+    Examples:
+        >>> from lightning_gantk import RBF
+        >>> from lightning_gantk.testing import KernelContract
+        >>> class TestMine(KernelContract):  # pytest finds its tests
+        ...     shapes = ((3,), (2, 8, 8))
+        ...     def make(self):
+        ...         return RBF(gamma=0.5)
+    """
 
     @abstractmethod
     def make(self) -> Kernel:

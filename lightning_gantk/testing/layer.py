@@ -29,7 +29,15 @@ class Around(Architecture):
 
 
 class LayerContract(ArchitectureClaims):
-    """Proves a ``Layer`` between a first one with weights and the output: ``make`` gives the layer."""
+    """Proves a ``Layer`` between a first one with weights and the output: ``make`` gives the layer.
+
+    Examples:
+        >>> from lightning_gantk.architectures.layers import LayerNorm
+        >>> from lightning_gantk.testing import LayerContract
+        >>> class TestMine(LayerContract):  # pytest finds its tests
+        ...     def make(self):
+        ...         return LayerNorm()
+    """
 
     shapes: ClassVar[tuple[tuple[int, ...], ...]] = ((5,),)
 

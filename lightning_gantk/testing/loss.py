@@ -26,6 +26,13 @@ class LossContract(Contract):
 
     Attributes:
         largest: Scores up to this size must give finite values and slopes in float32.
+
+    Examples:
+        >>> from lightning_gantk import LSGAN
+        >>> from lightning_gantk.testing import LossContract
+        >>> class TestMine(LossContract):  # pytest finds its tests
+        ...     def make(self):
+        ...         return LSGAN(real=0.9, fake=-0.9)
     """
 
     largest: ClassVar[float] = 1e4

@@ -22,6 +22,13 @@ class MetricContract(Contract):
         counts: How many real and generated samples; equal ones where others would be drawn from at random.
         tolerance: Relative error between two ways to give the same samples: sums in float64 by default, of some
             thousand terms that cancel in part.
+
+    Examples:
+        >>> from lightning_gantk.metrics import EnergyDistance
+        >>> from lightning_gantk.testing import MetricContract
+        >>> class TestMine(MetricContract):  # pytest finds its tests
+        ...     def make(self):
+        ...         return EnergyDistance()
     """
 
     shapes: ClassVar[tuple[tuple[int, ...], ...]] = ((2,),)

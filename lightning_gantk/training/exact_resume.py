@@ -27,6 +27,10 @@ class ExactResume(Callback):
     Resumption then runs the very hooks that the uninterrupted run would have run. It is exact where the training data
     resume, as those of ``datamodules`` do, and where no gradients were being accumulated at the moment of saving. With
     another number of processes and as large a batch of all together, it is exact but for rounding.
+
+    Examples:
+        >>> from lightning_gantk.callbacks import ExactResume, LastCheckpoint
+        >>> callbacks = [ExactResume(), LastCheckpoint()]  # for a Trainer
     """
 
     def __init__(self) -> None:

@@ -27,6 +27,15 @@ class Recursion:
     Attributes:
         layer: The description.
         kind: "ntk" or "nngp".
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from lightning_gantk import MLP
+        >>> from lightning_gantk.kernels.recursions import recursion_of
+        >>> recursion = recursion_of(MLP(1, b_std=None).layers(), "nngp")
+        >>> variances, _ = recursion.marginals(jnp.array([2.0]))
+        >>> variances.tolist()  # ReLU halves them
+        [1.0]
     """
 
     layer: Serial

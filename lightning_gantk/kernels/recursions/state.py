@@ -23,6 +23,13 @@ class Pairs:
         difference: ``q_x - q_p`` from exact differences of the samples, or None where none was taken. It has no
             derivative of its own.
         ntk: Whether theta is wanted.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from lightning_gantk.kernels.recursions import Pairs
+        >>> pairs = Pairs(jnp.array([[0.5]]), theta=None, difference=jnp.array([[0.3]]), ntk=False)
+        >>> round(float(pairs.gap(jnp.array([[1.0]]), jnp.array([[0.5]]))[0, 0]), 4)  # 0.3 / (1 + 0.5)
+        0.2
     """
 
     v: Array

@@ -37,6 +37,14 @@ class DualPair(NamedTuple):
         slope_v: d slope/dv.
         by_variance: ``(gap, x, p) -> (dv'/dq_x, d slope/dq_x)`` at fixed v and q_p. Called with the sides exchanged and
             the gap's sign turned, it gives the derivatives in q_p.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from lightning_gantk.kernels.recursions.duals import Linear
+        >>> dual, one = Linear(), jnp.array(1.0)
+        >>> pair = dual.pair(jnp.array(0.5), jnp.array(0.0), dual.side(one), dual.side(one))
+        >>> float(pair.distance), float(pair.slope)  # what is linear keeps distances
+        (0.5, 1.0)
     """
 
     distance: Array
@@ -50,6 +58,12 @@ class Dual(ABC):
 
     Attributes:
         bends: 1 over the squared distance of pre-activations across which a smooth activation bends.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from lightning_gantk.kernels.recursions.duals import Dual, Rectifier
+        >>> isinstance(Rectifier(0.0, 1.0), Dual), float(Rectifier(0.0, 1.0).variance(jnp.array(2.0)))
+        (True, 1.0)
     """
 
     bends: float = math.inf
@@ -77,6 +91,11 @@ class Smooth(Dual):
     To second order a near pair has ``v' = m v + bend (sqrt(q_x) - sqrt(q_p))^2``, with ``m = E phi'^2`` and ``bend =
     2 q m'(q)``: stretching u by a factor moves phi(u) by more or less than a step of the same length across u does.
     Pairs are near where v is small beside the sum of their reaches.
+
+    Examples:
+        >>> from lightning_gantk.kernels.recursions.duals import Erf, Rectifier, Smooth
+        >>> isinstance(Erf(1.0, 1.0, 0.0), Smooth), isinstance(Rectifier(0.0, 1.0), Smooth)
+        (True, False)
     """
 
     @abstractmethod

@@ -12,7 +12,14 @@ Array = jax.Array
 
 
 class Erf(Smooth):
-    """``a erf(b u) + c``; Williams, 1997."""
+    """``a erf(b u) + c``; Williams, 1997.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from lightning_gantk.kernels.recursions.duals import Erf
+        >>> round(float(Erf(1.0, 1.0, 0.0).variance(jnp.array(0.5))), 4)  # (2 / pi) arcsin(1/2)
+        0.3333
+    """
 
     def __init__(self, a: float, b: float, c: float):
         self.a2, self.c2, self.beta = a * a, c * c, 2 * b * b

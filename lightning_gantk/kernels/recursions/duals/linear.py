@@ -9,7 +9,14 @@ Array = jax.Array
 
 
 class Linear(Dual):
-    """``u``."""
+    """``u``.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from lightning_gantk.kernels.recursions.duals import Linear
+        >>> float(Linear().variance(jnp.array(2.0)))
+        2.0
+    """
 
     bends = 0.0
 

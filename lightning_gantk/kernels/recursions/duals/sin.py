@@ -16,6 +16,12 @@ class Sin(Dual):
     With ``d = b^2 v / 2`` and ``s = b^2 (q_x + q_p)`` the distance is ``a^2 (1 - e^-d)`` from the differences of the
     two samples, and from their sums ``a^2 cos(2 c) e^-s ((e^d - 1) - (cosh(b^2 (q_x - q_p)) - 1))``. Every difference
     is taken before the exponentials, where it loses no digits.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from lightning_gantk.kernels.recursions.duals import Sin
+        >>> round(float(Sin(1.0, 1.0, 0.0).variance(jnp.array(100.0))), 4)  # the mean of sin^2 over many turns
+        0.5
     """
 
     def __init__(self, a: float, b: float, c: float):
