@@ -64,7 +64,7 @@ class GAN(Measured):
         latents: "shared": the generator's step scores the very fakes that the discriminator was fitted to. "fresh": it
             scores new ones, for another forward pass of the generator; of all n particles there are no others.
         updates: "alternating": fakes are moved along the f that was fitted to them. "simultaneous": along the f of
-            before that fit; the discriminator must be one that is kept, or a finite one.
+            before that fit; the discriminator must have scores then: one that is kept does, and a finite one.
         quality: Metrics for validation, such as ``SampleQuality``; without them validation does nothing.
         statistics_every: Generator steps from one set of statistics to the next; each costs the scores of the real
             samples. They are taken at steps that ``Trainer(log_every_n_steps)`` logs.
@@ -122,6 +122,11 @@ class GAN(Measured):
             raise ConfigError(f"'updates' must be 'alternating' or 'simultaneous', got {updates!r}.")
         if updates == "simultaneous" and latents == "fresh":
             raise ConfigError("updates='simultaneous' scores fakes before the fit: latents must be 'shared'.")
+        if updates == "simultaneous" and not discriminator.scores_before_fit:
+            raise ConfigError(
+                f"updates='simultaneous' scores fakes before the fit, and {type(discriminator).__name__} has no scores "
+                "then: take one that is kept (keep: true) or a finite one, or updates 'alternating'."
+            )
         # The command line gives plain configuration, for load_from_checkpoint(). Elsewhere most arguments are objects,
         # which a checkpoint should not hold.
         plain = (

@@ -64,6 +64,13 @@ class Discriminator(nn.Module, ABC):
         """
 
     @property
+    def scores_before_fit(self) -> bool:
+        """Whether it has scores before a fit, its first one and that after a resume: those of ``f = 0``, or of what a
+        checkpoint has. One that belongs to its batch has none.
+        """
+        return True
+
+    @property
     def sees_all_reals(self) -> bool:
         """Whether ``prepare`` is to be called before training."""
         return False

@@ -61,6 +61,10 @@ class ExactRatio(Discriminator):
         if len(in_shape) != 1:
             raise ConfigError(f"ExactRatio takes points (N, d), not samples of shape {tuple(in_shape)}.")
 
+    @property
+    def scores_before_fit(self) -> bool:
+        return False
+
     @torch.no_grad()
     def fit(self, real: Tensor, fake: Tensor) -> None:
         """Takes the moments of the fakes ``(N, d)``."""

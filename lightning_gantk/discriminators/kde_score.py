@@ -47,6 +47,10 @@ class KDEScore(Discriminator):
         self.sigma_min, self.sigma_max, self.rho = sigma_min, sigma_max, rho
         self._samples: tuple[Tensor, Tensor] | None = None
 
+    @property
+    def scores_before_fit(self) -> bool:
+        return False
+
     def fit(self, real: Tensor, fake: Tensor) -> None:
         """Keeps the samples ``(M, ...)`` and ``(N, ...)``; there is nothing to train."""
         check_batch(real, fake)

@@ -75,6 +75,10 @@ class Normalized(Wrapper):
         self.by, self.regularizer, self.floor = by, regularizer, floor
         self._factor = 1.0
 
+    @property
+    def scores_before_fit(self) -> bool:
+        return False  # what it divides by belongs to a batch
+
     @torch.no_grad()
     def fit(self, real: Tensor, fake: Tensor) -> None:
         super().fit(real, fake)

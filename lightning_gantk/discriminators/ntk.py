@@ -304,6 +304,10 @@ class NTKDiscriminator(Discriminator):
         return self._training.has_witness
 
     @property
+    def scores_before_fit(self) -> bool:
+        return self.kept is not None
+
+    @property
     def fits_parts(self) -> bool:
         """Whether ``fit_part`` may be used."""
         return not (self._training.keep or self._training.gradient_penalty)

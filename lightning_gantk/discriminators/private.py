@@ -96,6 +96,10 @@ class PrivateMeanEmbedding(Discriminator):
         self._in_shape = in_shape
 
     @property
+    def scores_before_fit(self) -> bool:
+        return False
+
+    @property
     def sees_all_reals(self) -> bool:
         return True
 

@@ -45,6 +45,10 @@ class Wrapper(Discriminator):
         self.discriminator.build(in_shape)
 
     @property
+    def scores_before_fit(self) -> bool:
+        return self.discriminator.scores_before_fit
+
+    @property
     def sees_all_reals(self) -> bool:
         return self.discriminator.sees_all_reals
 

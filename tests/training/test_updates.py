@@ -1,13 +1,25 @@
 """Alternating and simultaneous steps of a kept discriminator, by hand."""
 
+import copy
 import math
 
 import lightning
 import pytest
 import torch
 
+from datamodules.targets import GaussianMixture
 from lightning_gantk import GAN
-from lightning_gantk.discriminators import NTKDiscriminator
+from lightning_gantk.architectures import MLP
+from lightning_gantk.discriminators import (
+    ExactRatio,
+    FiniteDiscriminator,
+    KDEScore,
+    LinearizedDiscriminator,
+    NoiseInjected,
+    Normalized,
+    NTKDiscriminator,
+    PrivateMeanEmbedding,
+)
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators import Particles
 from lightning_gantk.kernels import RBF
@@ -51,8 +63,34 @@ def test_steps_of_one_particle(updates, tmp_path):
     [
         ({"updates": "both"}, "'updates' must be"),
         ({"updates": "simultaneous", "latents": "fresh"}, "latents must be 'shared'"),
+        ({"updates": "simultaneous"}, "NTKDiscriminator has no scores then: take one that is kept"),
     ],
 )
 def test_bad_updates_are_refused(options, message):
     with pytest.raises(ConfigError, match=message):
         GAN(Particles(2), NTKDiscriminator(RBF(0.5), IPM()), **options)
+
+
+@pytest.mark.parametrize(
+    "discriminator",
+    [
+        NTKDiscriminator(RBF(0.5), IPM(), keep=True),
+        FiniteDiscriminator(MLP(1), IPM(), steps=1),
+        LinearizedDiscriminator(MLP(1), IPM(), width=8),
+        NTKDiscriminator(RBF(0.5), IPM()),
+        PrivateMeanEmbedding(MLP(1), 1.0, 1e-5, width=8),
+        KDEScore(0.1, 1.0),
+        ExactRatio(GaussianMixture([[0.0, 0.0]], std=1.0)),
+        NoiseInjected(NTKDiscriminator(RBF(0.5), IPM()), level=0.1),
+        Normalized(NTKDiscriminator(RBF(0.5), IPM())),
+    ],
+    ids=lambda discriminator: type(discriminator).__name__,
+)
+def test_discriminators_say_whether_they_have_scores_before_a_fit(discriminator):
+    discriminator = copy.deepcopy(discriminator)
+    discriminator.build((2,))
+    if discriminator.scores_before_fit:
+        assert torch.equal(discriminator(torch.randn(3, 2)), torch.zeros(3))  # f = 0
+    else:
+        with pytest.raises(ConfigError, match="no scores before fit"):
+            discriminator(torch.randn(3, 2))
