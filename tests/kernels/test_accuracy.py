@@ -3,6 +3,7 @@
 import warnings
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 import torch
 
@@ -10,6 +11,7 @@ from lightning_gantk.architectures import MLP
 from lightning_gantk.discriminators import NTKDiscriminator
 from lightning_gantk.errors import ConfigError, TrainingDiverged
 from lightning_gantk.kernels import RBF, EnergyDistance, Kernel
+from lightning_gantk.kernels.dynamics import accuracy
 from lightning_gantk.losses import IPM, LSGAN, AdversarialLoss, Hinge, Vanilla
 
 LOSSES = [IPM(), LSGAN(), Hinge(), Vanilla()]
@@ -60,6 +62,37 @@ def test_a_krylov_space_that_an_outlier_leaves_no_digits_is_doubted():
     real[0] *= 3e6
     discriminator = NTKDiscriminator(MLP(2), LSGAN(), 400.0, dtype="float64", check_every=1)
     with pytest.warns(UserWarning, match="float64 does not resolve this batch.*Gram matrix"):
+        discriminator.fit(real, fake)
+
+
+def test_a_gram_matrix_with_an_eigenvalue_below_zero_is_wrong_in_any_dtype():
+    """Of samples of one coordinate that are 1e7 times the bias, float64 leaves no digit of the angles between them."""
+    fake = torch.tensor(
+        [15879993.9934122, -3022388.36010591, 6304327.07376107, -9767349.79243593, -17921258.05137486],
+        dtype=torch.float64,
+    )
+    real = torch.tensor([725666.56663347, 4759833.54248285, 1928814.94061398, 35478990.00112172], dtype=torch.float64)
+    real, fake = real[:, None], fake[:, None]
+    discriminator = NTKDiscriminator(MLP(2, W_std=1.4, b_std=1.0), LSGAN(), 3.3e3, dtype="float64", check_every=1)
+    with pytest.warns(UserWarning, match="float64 does not resolve this batch.*Gram matrix"):
+        discriminator.fit(real, fake)
+
+
+def test_independent_errors_of_the_entries_are_found_by_the_least_eigenvalue():
+    stream = np.random.default_rng(0)
+    samples, size = stream.standard_normal((300, 3)), 1e-4
+    matrix, noise = samples @ samples.T, np.triu(stream.standard_normal((300, 300)))  # of rank 3
+    root = np.sqrt(np.diag(matrix))
+    noisy = matrix + size * np.outer(root, root) * (noise + np.triu(noise, 1).T)
+    assert accuracy.below_zero(jnp.asarray(noisy)) == pytest.approx(size, rel=0.1)
+    assert accuracy.below_zero(jnp.asarray(matrix + np.diag(root**2))) == 0
+
+
+def test_an_outlier_among_the_reals_is_looked_at():
+    real, fake = _batch()
+    real[0] *= 3e5
+    discriminator = NTKDiscriminator(MLP(3, b_std=0.3), Hinge(), 1.4, check_every=1)
+    with pytest.warns(UserWarning, match="float32 does not resolve this batch"):
         discriminator.fit(real, fake)
 
 

@@ -55,6 +55,29 @@ def test_gram_matrix_has_derivatives_in_both_arguments(name):
             _assert_close(found, wanted[asked], 1e-10)
 
 
+def test_layer_norm_of_variances_as_small_as_its_epsilon():
+    """Variances after it differ then. By hand, from covariances of samples of one coordinate."""
+    samples = np.array([2e-9, -3e-8, 1.2e-7, 4e-6])
+    kernel = ArchitectureKernel(
+        MLP(2, {"name": "sin", "b": 3.0}, W_std=1.4, b_std=None, layer_norm=True), backend="jax"
+    )
+    k, epsilon = 1.96 * np.outer(samples, samples), 1e-12
+    theta = k
+    for last in (False, True):
+        q = np.diag(k)
+        fade = np.exp(-9 * (q[:, None] + q) / 2)
+        k, theta = 1.96 * fade * np.sinh(9 * k), 1.96 * theta * 9 * fade * np.cosh(9 * k)
+        theta = theta + k
+        if not last:
+            root = np.sqrt(np.diag(k) + epsilon)
+            k, theta = (values / np.outer(root, root) for values in (k, theta))
+    with _double():
+        x = jnp.asarray(samples)[:, None]
+        np.testing.assert_allclose(
+            kernel(x, x), theta, rtol=1e-12
+        )  # no digits are lost in covariances, far from each other
+
+
 def test_unknown_layer_falls_back_visibly():
     pooled = DCGAN(1, top="global_average")
     assert "backend='neural-tangents'" in repr(ArchitectureKernel(pooled))

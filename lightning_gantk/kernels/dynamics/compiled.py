@@ -149,7 +149,7 @@ class CompiledDiscriminator:
             entries = (len(real) + len(fake)) ** 2
             small = self._keeps(real, fake) and keeps_gram(entries, jnp.dtype(self.dtype).itemsize) and not messages
             _, mass, *matrix = (self._matrix if small else self._batch)(real, fake, real_count, fake_count)
-            rows = accuracy.rows_of(trained.fakes, mass)
+            rows = accuracy.rows_of(trained.fakes, mass, trained.points)
             narrow = self.dtype == "float32"
             given = trained.points[rows], trained.points
             ours = self._both(*given, trained.weights, trained.fakes) if narrow or matrix else None
@@ -163,6 +163,7 @@ class CompiledDiscriminator:
                     rounding = float(self._rounding(matrix[0], wide_rows, rows))
             sensitivity, bends, others = 0.0, 0.0, trained.weights
             if matrix:
+                rounding = max(rounding, accuracy.below_zero(matrix[0]))
                 noise = rounding, *self._flow.own_disturbance(self.dtype, len(mass))
                 kinds = accuracy.equals(trained.points)
                 other = self.kept_weights(self._disturbed(matrix[0], kinds, *noise), mass, trained.fakes, f_0)

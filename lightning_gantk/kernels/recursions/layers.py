@@ -161,7 +161,11 @@ def _(layer: LayerNorm, state: Pairs, x: Entry, p: Entry) -> Pairs:
     both = inverse_x * inverse_p
     v = jnp.maximum(state.v - gap * gap, 0) * both + (lack_x - lack_p) ** 2
     theta = None if state.theta is None else state.theta * both
-    difference = None if state.difference is None else jnp.zeros_like(state.difference)
+    difference = state.difference
+    if (
+        difference is not None
+    ):  # of two q / (q + epsilon) = (1 - lack)^2; what they lack of 1 is epsilon / (q + epsilon)
+        difference = difference * (lack_x * (2 - lack_x)) * (lack_p * (2 - lack_p) / _EPSILON)
     return replace(state, v=v, theta=theta, difference=difference)
 
 
