@@ -13,9 +13,8 @@ from latex2mathml.converter import convert
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parent.parent
-TUTORIALS = [
-    ROOT / "docs" / "tutorials" / f"{name}.py" for name in ("first_gan", "point_of_view", "width", "own_parts")
-]
+_ORDER = ("first_gan", "point_of_view", "width", "own_parts", "from_equation", "own_pictures", "comparison", "collapse")
+TUTORIALS = [ROOT / "docs" / "tutorials" / f"{name}.py" for name in (*_ORDER, "cluster")]
 _MODULES = tuple(f"lightning_gantk.{name}" for name in ("bridge", "empirical", "errors", "processes"))
 _MATH = re.compile(r'<(span|div) class="arithmatex">(.*?)</\1>', re.DOTALL)
 
@@ -43,6 +42,8 @@ def on_config(config: Any) -> Any:
     systems = sorted(path.name for path in (ROOT / "docs" / "systems").glob("*.md"))
     elsewhere = {"contracts.md", "mathematics.md", "speed.md", "accuracy.md", "faq.md"}
     guide = sorted(path.name for path in (ROOT / "docs").glob("*.md") if path.name not in elsewhere)
+    # Without the name that they share, which fills the column; a page's title has it.
+    reference = [{name.removeprefix("lightning_gantk."): f"reference/{name}.md"} for name in public_packages()]
     config["nav"] = [
         {"Home": "index.md"},
         {"Guide": guide},
@@ -51,7 +52,7 @@ def on_config(config: Any) -> Any:
         {"Extending": ["contracts.md", "contributing.md"]},
         {"Mathematics": "mathematics.md"},
         {"Figures": ["speed.md", "accuracy.md"]},
-        {"Reference": ["reference/index.md", *(f"reference/{package}.md" for package in public_packages())]},
+        {"Reference": ["reference/index.md", *reference]},
         {"More": ["faq.md", "changelog.md"]},
     ]
     return config

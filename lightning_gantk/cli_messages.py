@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
+from types import FrameType
 
 from jsonargparse import ArgumentParser
 
@@ -36,6 +37,7 @@ _NOISE = re.compile(
 )
 _HEADING = re.compile(r'^Parser key "[^"]+":\s*|^Problem with given class_path .*')
 _LONGEST = 280  # characters of a line
+_HUB = str(Path("torch", "hub.py"))
 
 
 def prepare_help(args: Iterable[str]) -> None:
@@ -120,17 +122,26 @@ def explain_own(error: BaseException) -> str | None:
 def explain_metric(error: BaseException) -> str | None:
     """One line from a metric of torchmetrics that could not fetch or read its network; None for any other error."""
     for cause in causes(error):
-        if isinstance(cause, OSError | HTTPException):
-            makers = (type(frame.f_locals.get("self")) for frame, _ in traceback.walk_tb(cause.__traceback__))
-            for maker in makers:
-                if any(base.__module__.startswith("torchmetrics.") for base in maker.__mro__):
-                    reason = " ".join(str(cause).split()) or type(cause).__name__
-                    return (
-                        f"{maker.__name__} cannot get the network that it measures with ({reason[:80]}): run once with "
-                        "a network connection, after which it is in the cache; or use EnergyDistance or Sinkhorn of "
-                        "lightning_gantk.metrics, which download nothing."
-                    )
+        frames = [frame for frame, _ in traceback.walk_tb(cause.__traceback__)]
+        hub = [frame for frame in frames if frame.f_code.co_filename.endswith(_HUB)]
+        if not hub and not isinstance(cause, OSError | HTTPException):
+            continue
+        for maker in (type(frame.f_locals.get("self")) for frame in frames):
+            if any(base.__module__.startswith("torchmetrics.") for base in maker.__mro__):
+                reason = (" ".join(str(cause).split()) or type(cause).__name__)[:80]
+                wrong = f"{maker.__name__} cannot get the network that it measures with ({reason})"
+                return f"{wrong}: {_cure(hub, cause)}; or use EnergyDistance or Sinkhorn, which download nothing."
     return None
+
+
+def _cure(hub: list[FrameType], cause: BaseException) -> str:
+    """What helps against a network that could not be had, by the frames inside torch.hub."""
+    if isinstance(cause, OSError | HTTPException):
+        return "run once with a network connection, after which it is in the cache"
+    cached = next((frame.f_locals["cached_file"] for frame in hub if "cached_file" in frame.f_locals), None)
+    if cached is not None and Path(cached).exists():
+        return f"{cached} is damaged, remove it and run again"
+    return "another file arrived than was meant, run again"
 
 
 def _is_own(file: str) -> bool:

@@ -9,6 +9,7 @@ import time
 from http.client import IncompleteRead
 from pathlib import Path
 from urllib.error import URLError
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -297,12 +298,8 @@ def test_error_in_commands_is_one_line_that_helps(args, says, config, capsys):
     assert says in _fails(args, capsys)
 
 
-@pytest.mark.parametrize("error", [URLError("no route"), TimeoutError("timed out"), IncompleteRead(b"")], ids=repr)
-def test_error_for_a_metric_that_cannot_download_its_network_names_it(error, config, monkeypatch, capsys):
-    def refuse(*args, **kwargs):
-        raise error
-
-    monkeypatch.setattr(torch.hub, "urlopen", refuse)
+def _without_network(config, monkeypatch):
+    """A metric that fetches a network, for a cache that is empty."""
     monkeypatch.setenv("TORCH_HOME", str(config.parent / "cache"))
     metric = {
         "class_path": "torchmetrics.image.lpip.LearnedPerceptualImagePatchSimilarity",
@@ -310,9 +307,37 @@ def test_error_for_a_metric_that_cannot_download_its_network_names_it(error, con
     }
     quality = {"class_path": "lightning_gantk.metrics.TorchMetric", "init_args": {"metric": metric}}
     Path("metric.yaml").write_text(yaml.safe_dump({"model": {"quality": quality}}))
-    line = _fails(["fit", "--config", "tiny.yaml", "--config", "metric.yaml"], capsys)
+    return ["fit", "--config", "tiny.yaml", "--config", "metric.yaml"]
+
+
+@pytest.mark.parametrize("error", [URLError("no route"), TimeoutError("timed out"), IncompleteRead(b"")], ids=repr)
+def test_error_for_a_metric_that_cannot_download_its_network_names_it(error, config, monkeypatch, capsys):
+    def refuse(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(torch.hub, "urlopen", refuse)
+    line = _fails(_without_network(config, monkeypatch), capsys)
     assert "LearnedPerceptualImagePatchSimilarity cannot get the network" in line and str(error) in line
     assert "run once with a network connection" in line and len(line) <= 300
+
+
+def test_error_for_a_network_with_the_wrong_checksum_is_one_line(config, monkeypatch, capsys):
+    monkeypatch.setattr(torch.hub, "urlopen", lambda *_, **__: urlopen("data:,something%20else"))
+    bar = torch.hub.tqdm
+    monkeypatch.setattr(torch.hub, "tqdm", lambda *args, **options: bar(*args, **options | {"disable": True}))
+    line = _fails(_without_network(config, monkeypatch), capsys)
+    assert "LearnedPerceptualImagePatchSimilarity cannot get the network" in line and "invalid hash value" in line
+    assert "another file arrived than was meant, run again" in line
+    assert not list((config.parent / "cache").rglob("*.pth"))
+
+
+def test_error_for_a_damaged_network_in_the_cache_names_the_file(config, monkeypatch, capsys):
+    args = _without_network(config, monkeypatch)
+    path = config.parent / "cache" / "hub" / "checkpoints" / "squeezenet1_1-b8a52dc0.pth"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"something else")
+    line = _fails(args, capsys)
+    assert "cannot get the network" in line and f"{path} is damaged, remove it and run again" in line
 
 
 def test_metric_that_a_comparison_waits_for_and_nobody_logs_is_told_at_the_first_validation(config, capsys):

@@ -10,6 +10,7 @@ import zlib
 from pathlib import Path
 
 import pytest
+from links import dead_links
 
 ROOT = Path(__file__).parents[2]
 TUTORIALS = {
@@ -17,6 +18,11 @@ TUTORIALS = {
     "point_of_view": ["--side", "8", "--output"],
     "width": ["--widths", "8", "16", "--draws", "1", "--output"],
     "own_parts": [],
+    "from_equation": ["--steps", "2"],
+    "own_pictures": ["--steps", "2", "--output"],
+    "comparison": ["--steps", "2", "--seeds", "1", "--output"],
+    "collapse": ["--steps", "5", "--couplings", "0.5", "--output"],
+    "cluster": ["--steps", "2", "--devices", "2"],
 }
 
 
@@ -47,6 +53,16 @@ def test_formulas_become_mathml_and_scripts_pages():
     assert text == "# A title\n\n\nWhat.\n\n\n```python\nimport math\n```\n\nA comment.\n\n\n```python\nx = 1\n```\n"
 
 
+def test_symbols_of_the_mathematics_are_in_the_files_that_it_names():
+    rows = (ROOT / "docs" / "mathematics.md").read_text().split("## Symbols")[1].splitlines()
+    rows = [row.rsplit("|", 3)[1:3] for row in rows if row.startswith("| ") and ".py" in row]
+    assert len(rows) > 20
+    for names, file in rows:
+        code = (ROOT / file.strip(" `")).read_text()
+        for name in re.findall(r"`(\w+)`", names):
+            assert re.search(rf"\b{name}\b", code), f"{file} has no {name}"
+
+
 @pytest.mark.slow
 def test_site_is_built_strict_and_has_every_public_name(tmp_path):
     hooks = _hooks()
@@ -60,15 +76,36 @@ def test_site_is_built_strict_and_has_every_public_name(tmp_path):
     elsewhere = re.compile(r'<(?:script|img|link rel="(?:stylesheet|icon|preconnect)")[^>]*?(?:src|href)="https?:')
     for page in (tmp_path / "site").rglob("*.html"):  # no script, style, font or picture of another host
         assert not elsewhere.search(page.read_text()), page
+    assert not list(dead_links(tmp_path / "site"))
+
+
+def test_a_dead_link_is_found(tmp_path):
+    (tmp_path / "b").mkdir()
+    (tmp_path / "index.html").write_text(
+        '<a href="b/#there"> <a href="b/#gone"> <img src="no.png"> <a href="https://x.y/z">'
+    )
+    (tmp_path / "b" / "index.html").write_text('<h1 id="there"> <a href="../index.html"> <a href="..#nowhere">')
+    assert sorted(dead_links(tmp_path)) == ["b/index.html: ..#nowhere", "index.html: b/#gone", "index.html: no.png"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TUTORIALS)
 def test_tutorial_runs(name, tmp_path):
-    arguments = [*TUTORIALS[name], str(tmp_path / "picture.png")] if TUTORIALS[name] else []
-    script = ROOT / "docs" / "tutorials" / f"{name}.py"
+    script, arguments = ROOT / "docs" / "tutorials" / f"{name}.py", TUTORIALS[name]
+    draws = arguments[-1:] == ["--output"]
+    arguments = [*arguments, str(tmp_path / "picture.png")] if draws else arguments
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"}
     command = [sys.executable, str(script), *arguments]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert not arguments or (tmp_path / "picture.png").stat().st_size > 1000
+    assert not draws or (tmp_path / "picture.png").stat().st_size > 1000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["own_parts", "from_equation"])
+def test_contracts_of_a_tutorial_hold(name, tmp_path):
+    script = ROOT / "docs" / "tutorials" / f"{name}.py"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "-o", "addopts=", str(script)]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
