@@ -72,6 +72,7 @@ if arguments.seeds > 1:
     print(f"Welch's test: p = {ttest_ind(*values.values(), equal_var=False).pvalue:.1g}")
 #
 # Five seeds of 400 steps print 0.00028 and 0.003 with standard errors of 0.000005 and 0.0002, p = 0.0002. So: with 128
-# particles, IPM, these steps and this learning rate, particles come nearer to 8 Gaussians by the kernel of a ReLU network
-# of three hidden layers than by an RBF with gamma of 1. It is no claim about RBFs: another gamma reaches further, and at
-# another learning rate either may come nearer. That would be an axis more in `grid`, and a test more to correct for.
+# particles, IPM, these steps and this learning rate, particles come nearer to 8 Gaussians by the kernel of a ReLU
+# network of three hidden layers than by an RBF with gamma of 1. It is no claim about RBFs: another gamma reaches
+# further, and at another learning rate either may come nearer. That would be an axis more in `grid`, and tests more to
+# correct for.
