@@ -1,5 +1,7 @@
 """Dual weights of every kind of loss: against other solvers, at long times, with and without a kept Gram matrix."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from lightning_gantk.architectures import MLP
 from lightning_gantk.kernels.architecture import ArchitectureKernel
 from lightning_gantk.kernels.dynamics import gradient_flow as module
+from lightning_gantk.kernels.dynamics import runge_kutta
 from lightning_gantk.kernels.dynamics.compiled import CompiledDiscriminator
 from lightning_gantk.kernels.dynamics.gradient_flow import GradientFlow
 from lightning_gantk.losses import LSGAN, AdversarialLoss, Hinge, Vanilla
@@ -58,6 +61,18 @@ def test_closed_form_and_both_solvers_agree(time):
     # the explicit solver at time 1; the stabilised one, whose tolerance is 1e-3, at time 3000, where it is stiff
     tolerance = 1e-5 if time == 1 else 1e-2
     assert np.abs(_scores(solved - exact, points)).max() <= tolerance
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+def test_errors_of_steps_add_up_to_a_bound(implicit):
+    """y' = -y forgets errors, so that their sum bounds the error at the end; each is below the tolerance of a step."""
+    with jax.enable_x64(True):
+        found = runge_kutta.solve(
+            lambda y: -y, jnp.ones(1), 5.0, rtol=1e-6, atol=1e-6, max_steps=1000, implicit=implicit
+        )
+    assert found.reached
+    assert abs(float(found.state[0]) - math.exp(-5)) <= float(found.errors) * 2e-6  # atol + rtol |y|
+    assert 0 < float(found.errors) < (int(found.evaluations) - 2) / 6  # steps, those that were not kept too
 
 
 def test_an_implicit_solver_keeps_its_tolerance_where_the_flow_is_stiff():

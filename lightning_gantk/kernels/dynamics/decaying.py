@@ -104,5 +104,5 @@ class DecayingFlow(GradientFlow):
             atol=self.rtol / jnp.maximum(1 / self.time, speed),
             max_steps=self.max_steps,
         )
-        error = (solution.steps * self.rtol).astype(mass.dtype)
+        error = (solution.errors * self.rtol).astype(mass.dtype)
         return Solved(mass * solution.state[0], solution.reached, error, solution.evaluations + 1)

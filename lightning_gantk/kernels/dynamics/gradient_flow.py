@@ -247,7 +247,7 @@ class GradientFlow:
             atol=rtol / jnp.maximum(1 / self.time, speed),  # an error of that size is one of rtol in the scores
             max_steps=_IMPLICIT_STEPS if implicit else _EXPLICIT_STEPS,
         )
-        error = (solution.steps * rtol).astype(mass.dtype)
+        error = (solution.errors * rtol).astype(mass.dtype)
         return Solved(mass * solution.state, solution.reached, error, solution.evaluations + 2)
 
     def _stabilised(

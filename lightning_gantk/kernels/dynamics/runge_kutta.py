@@ -10,11 +10,18 @@ from jax.flatten_util import ravel_pytree
 
 
 class SmoothSolution(NamedTuple):
-    """State at the end, evaluations of the field, steps, and whether the end was reached."""
+    """The end of a solve.
+
+    Attributes:
+        state: There.
+        evaluations: Of the field.
+        errors: Of the steps, or a bound on them, added up, over the tolerance of one step.
+        reached: Whether it is the end.
+    """
 
     state: Any
     evaluations: jax.Array
-    steps: jax.Array
+    errors: jax.Array
     reached: jax.Array
 
 
@@ -45,6 +52,8 @@ def solve(
     """
     import diffrax  # takes a second to import, and few runs need it
 
+    from lightning_gantk.kernels.dynamics.step_errors import SummedErrors
+
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(lambda t, y, args: field(y)),
         diffrax.Kvaerno5() if implicit else diffrax.Tsit5(),
@@ -52,15 +61,16 @@ def solve(
         t1=time,
         dt0=None,
         y0=start,
-        saveat=diffrax.SaveAt(t1=True),
-        stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol),
+        saveat=diffrax.SaveAt(t1=True, controller_state=True),
+        stepsize_controller=SummedErrors(rtol=rtol, atol=atol),
         max_steps=max_steps,
         throw=False,
     )
     state = jax.tree.map(lambda saved: saved[0], solution.ys)
     evaluations = 6 * solution.stats["num_steps"] + 2  # of seven stages one is shared with the next step
-    steps = solution.stats["num_accepted_steps"]
-    return SmoothSolution(state, evaluations, steps, solution.result == diffrax.RESULTS.successful)
+    assert solution.controller_state is not None
+    _, errors = solution.controller_state
+    return SmoothSolution(state, evaluations, errors, solution.result == diffrax.RESULTS.successful)
 
 
 def solve_stepwise(
