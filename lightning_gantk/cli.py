@@ -102,7 +102,7 @@ class GANCommand(CommandLine):
         parser.add_argument("--system", type=str, default=self._system, help=f"What is trained: {known}.")
         adam = SYSTEMS[self._system][1]
         parser.set_defaults({"model.optimizer": {"class_path": "torch.optim.Adam", "init_args": adam}})
-        for key in ("SampleGrid", "BestCheckpoint", "LastCheckpoint", "SavePredictions"):
+        for key in ("SampleGrid", "BestCheckpoint", "LastCheckpoint", "SavePredictions", "Budget"):
             parser.add_class_arguments(getattr(callbacks, key), _snake(key))
 
     def parse_arguments(self, parser: LightningArgumentParser, args: list[str]) -> None:
@@ -187,6 +187,7 @@ class GANCommand(CommandLine):
             yield callbacks.StepProgressBar()
         if self.subcommand == "fit":
             metric = options.best_checkpoint.monitor
+            yield from [options.budget] if options.budget.seconds is not None else []
             yield callbacks.MonitoredNames(self._expected)
             yield from (options.sample_grid, callbacks.RunSummary(metric), callbacks.KeepLoggedPoints())
             yield callbacks.LogHyperparameters({"seed": options.seed_everything}, metric)

@@ -1,5 +1,6 @@
 """What happens around training: checkpoints, pictures, reports."""
 
+from lightning_gantk.callbacks.budget import Budget
 from lightning_gantk.callbacks.changed_settings import ChangedSettings
 from lightning_gantk.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from lightning_gantk.callbacks.diversity import SampleDiversity
@@ -20,6 +21,7 @@ from lightning_gantk.training.exact_resume import ExactResume
 
 __all__ = [
     "BestCheckpoint",
+    "Budget",
     "ChangedSettings",
     "ExactResume",
     "KeepLoggedPoints",

@@ -13,6 +13,8 @@ from lightning_gantk.compare.command import main
 from lightning_gantk.compare.plan import runs as plan
 from lightning_gantk.compare.plan.specification import load
 from lightning_gantk.compare.run.preparation import check
+from lightning_gantk.compare.search.trials import searches
+from lightning_gantk.compare.search.tuner import Tuner
 from lightning_gantk.compare.state import Comparison
 from lightning_gantk.errors import ConfigError
 
@@ -237,6 +239,9 @@ def test_missing_specification_is_refused_in_one_line(folder, capsys):
 
 @pytest.mark.parametrize("path", _SHIPPED, ids=lambda path: path.stem)
 def test_shipped_specification_is_one_that_the_command_line_takes(path, tmp_path):
-    runs = plan.runs_of(load(path))
+    asked = load(path)
+    runs = plan.runs_of(asked)
+    if asked.search is not None:
+        runs = Tuner(asked, Comparison(tmp_path), searches(asked)).probes()
     steps = check(runs, Comparison(tmp_path))
     assert set(steps) == set(plan.cells_of(runs)) and all(steps.values())

@@ -7,6 +7,7 @@ from typing import Any
 
 from lightning_gantk import config_files
 from lightning_gantk.compare.plan.checks import first_twice
+from lightning_gantk.compare.plan.search import Space, space_of
 from lightning_gantk.errors import ConfigError
 
 _TAKEN = {
@@ -28,11 +29,13 @@ class Choice:
         name: As tables show it.
         configs: Files for ``--config``, in order.
         settings: Values by dotted key, set after the files.
+        space: Where values are searched that are set after those.
     """
 
     name: str
     configs: tuple[Path, ...] = ()
     settings: tuple[tuple[str, Any], ...] = ()
+    space: Space = ()
 
 
 def named(given: Any, here: Path) -> tuple[Choice, ...]:
@@ -62,7 +65,7 @@ def product(given: Any, here: Path) -> list[tuple[Choice, ...]]:
 
 
 def _choices(given: Any, here: Path, where: str) -> tuple[Choice, ...]:
-    """Named changes, each a mapping of dotted keys with ``configs`` beside them."""
+    """Named changes, each a mapping of dotted keys with ``configs`` and ``search`` beside them."""
     if not isinstance(given, dict) or not given:
         raise ConfigError(f"{where} has no values: give a mapping of names to changes.")
     choices = []
@@ -70,11 +73,13 @@ def _choices(given: Any, here: Path, where: str) -> tuple[Choice, ...]:
         inside = f"{name!r} of {where}"
         if changes is not None and not isinstance(changes, dict):
             raise ConfigError(
-                f"{inside} must be a mapping of dotted keys, with 'configs' beside them, got {changes!r}."
+                f"{inside} must be a mapping of dotted keys, with 'configs' and 'search' beside them, got {changes!r}."
             )
         settings = dict(changes or {})
         configs = configs_of(settings.pop("configs", []), here, f"'configs' of {inside}")
-        choices.append(Choice(str(name), configs, settings_of(settings, inside)))
+        space = space_of(settings.pop("search", {}), f"'search' of {inside}")
+        settings_of(dict(space), f"'search' of {inside}")  # for the keys alone
+        choices.append(Choice(str(name), configs, settings_of(settings, inside), space))
     return tuple(choices)
 
 

@@ -5,14 +5,43 @@ import itertools
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lightning_gantk import yaml_files
 from lightning_gantk.compare.plan.choices import Choice
+from lightning_gantk.compare.plan.search import Space
 from lightning_gantk.compare.plan.specification import Specification
 from lightning_gantk.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A combination of choices.
+
+    Attributes:
+        name: As tables show it.
+        layers: What is laid over each other, in order.
+        key: What the layers hold.
+        space: Where values for one more layer are searched.
+    """
+
+    name: str
+    layers: tuple[Choice, ...]
+    key: str
+    space: Space = ()
+
+    def run(self, seed: int, *, trial: int | None = None) -> "Run":
+        """Its run with a seed."""
+        digest = hashlib.sha256(f"{self.key} {seed}".encode()).hexdigest()[:10]
+        return Run(self.name, seed, self.layers, digest, trial)
+
+    def at(self, values: Mapping[str, Any]) -> "Cell":
+        """The cell with values of its space."""
+        layer = Choice("search", (), tuple(values.items()))
+        return _cell(self.name, (*self.layers, layer), {})
 
 
 @dataclass(frozen=True)
@@ -20,17 +49,19 @@ class Run:
     """One run: a combination of choices, and a seed.
 
     Attributes:
-        cell: Name of the combination; runs of a cell differ in the seed alone.
+        cell: Name of the combination; runs of a cell differ in the seed alone, but for the trials of its search.
         seed: Of the run.
         layers: What is laid over each other, in order.
         digest: Of what the layers hold and of the seed: the same run keeps it when names, comments or paths change, and
             one whose configuration was changed is another run.
+        trial: Its number among the trials of a search; None for a run that is compared.
     """
 
     cell: str
     seed: int
     layers: tuple[Choice, ...]
     digest: str
+    trial: int | None = None
 
     @property
     def slug(self) -> str:
@@ -40,31 +71,50 @@ class Run:
     @property
     def label(self) -> str:
         """Name for messages."""
-        return f"{self.cell}, seed {self.seed}"
+        return f"{self.cell}, {self.which}"
+
+    @property
+    def which(self) -> str:
+        """Which run of its cell."""
+        return f"seed {self.seed}" if self.trial is None else f"trial {self.trial}"
+
+
+def cells(specification: Specification) -> list[Cell]:
+    """All combinations.
+
+    Raises:
+        ConfigError: If two are the same, in name or in what they hold.
+    """
+    contents: dict[Path, Any] = {}
+    found: dict[str, Cell] = {}
+    last = () if specification.budget is None else (specification.budget,)
+    shared = () if specification.search is None else specification.search.space
+    for combination in itertools.product(*specification.axes):
+        name = ", ".join(choice.name for choice in combination) or specification.base.name
+        one = _cell(name, (specification.base, *combination, *last), contents, shared)
+        if one.key in found:
+            raise ConfigError(f"the runs {found[one.key].name!r} and {name!r} of {specification.path} are the same.")
+        if name in (other.name for other in found.values()):
+            raise ConfigError(f"two runs of {specification.path} have the name {name!r}.")
+        found[one.key] = one
+    return list(found.values())
+
+
+def _cell(name: str, layers: tuple[Choice, ...], contents: dict[Path, Any], shared: Space = ()) -> Cell:
+    held = [_held(layer, contents) for layer in layers]
+    space = dict(shared)
+    for layer in layers:
+        space |= dict(layer.space)
+    return Cell(name, layers, json.dumps(held, sort_keys=True, default=str), tuple(space.items()))
 
 
 def runs_of(specification: Specification) -> list[Run]:
-    """All runs, cell by cell.
+    """All runs of the specification as it stands, cell by cell; what a search finds is left out.
 
     Raises:
         ConfigError: If two cells are the same, in name or in what they hold.
     """
-    contents: dict[Path, Any] = {}
-    found: list[Run] = []
-    cells: dict[str, str] = {}
-    for combination in itertools.product(*specification.axes):
-        cell = ", ".join(choice.name for choice in combination) or specification.base.name
-        layers = (specification.base, *combination)
-        held = [_held(layer, contents) for layer in layers]
-        key = json.dumps(held, sort_keys=True, default=str)
-        if key in cells:
-            raise ConfigError(f"the runs {cells[key]!r} and {cell!r} of {specification.path} are the same.")
-        if cell in cells.values():
-            raise ConfigError(f"two runs of {specification.path} have the name {cell!r}.")
-        cells[key] = cell
-        for seed in specification.seeds:
-            found.append(Run(cell, seed, layers, hashlib.sha256(f"{key} {seed}".encode()).hexdigest()[:10]))
-    return found
+    return [cell.run(seed) for cell in cells(specification) for seed in specification.seeds]
 
 
 def cells_of(runs: list[Run]) -> list[str]:

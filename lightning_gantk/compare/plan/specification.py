@@ -6,8 +6,10 @@ from typing import Any
 
 from lightning_gantk import yaml_files
 from lightning_gantk.compare.plan import choices
+from lightning_gantk.compare.plan.budget import budget_of
 from lightning_gantk.compare.plan.checks import first_twice, number, one_of, optional, refuse_unknown
 from lightning_gantk.compare.plan.maps import Map, maps_of
+from lightning_gantk.compare.plan.search import SearchPlan, search_of
 from lightning_gantk.errors import ConfigError
 
 _KEYS = (
@@ -18,6 +20,8 @@ _KEYS = (
     "set",
     "runs",
     "grid",
+    "budget",
+    "search",
     "seeds",
     "metrics",
     "value",
@@ -30,7 +34,7 @@ _KEYS = (
     "timeout_minutes",
     "slurm",
 )
-_MAY_BE_NULL = ("title", "maps", "description", "folder", "threads", "timeout_minutes", "slurm")
+_MAY_BE_NULL = ("title", "maps", "description", "folder", "budget", "search", "threads", "timeout_minutes", "slurm")
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class Specification:
         folder: Where runs and report go.
         base: What all runs share.
         axes: Choices that are combined, each of one axis with each of the others.
+        budget: What makes a run train for a time; None for as many steps as its configuration says.
+        search: Trials that come before; None for no search.
         seeds: One run of each combination for each.
         metrics: "min" or "max" by the name in the logs: which is better.
         value: "last" or "best", which of a run's values counts, or "late", the mean of the last fifth of them.
@@ -63,6 +69,8 @@ class Specification:
     folder: Path
     base: choices.Choice
     axes: tuple[tuple[choices.Choice, ...], ...]
+    budget: choices.Choice | None
+    search: SearchPlan | None
     seeds: tuple[int, ...]
     metrics: dict[str, str]
     value: str
@@ -103,6 +111,9 @@ def load(path: Path, *, folder: Path | None = None) -> Specification:
     axes = [choices.named(given["runs"], here)] if "runs" in given else []
     axes += choices.product(given["grid"], here) if "grid" in given else []
     metrics = _metrics(given.get("metrics", {"val/fid": "min"}))
+    seeds = _seeds(given.get("seeds", [0]))
+    search = search_of(given["search"], seeds) if "search" in given else None
+    _refuse_unsearched(search, axes)
     return Specification(
         path=path,
         title=str(given.get("title", path.stem.replace("_", " "))),
@@ -110,7 +121,9 @@ def load(path: Path, *, folder: Path | None = None) -> Specification:
         folder=folder or Path(str(given.get("folder", Path("runs", "compare", path.stem)))),
         base=base,
         axes=tuple(axes),
-        seeds=_seeds(given.get("seeds", [0])),
+        budget=budget_of(given["budget"]) if "budget" in given else None,
+        search=search,
+        seeds=seeds,
         metrics=metrics,
         value=one_of(given.get("value", "last"), ("last", "best", "late"), "'value'"),
         alpha=number(given.get("alpha", 0.05), "'alpha'", above=0, below=1),
@@ -132,6 +145,18 @@ def _seeds(given: Any) -> tuple[int, ...]:
     if (twice := first_twice(given)) is not None:
         raise ConfigError(f"the seed {twice} stands twice in 'seeds'.")
     return tuple(given)
+
+
+def _refuse_unsearched(search: SearchPlan | None, axes: list[tuple[choices.Choice, ...]]) -> None:
+    """Refuses a space without a search, and a search in which some combination has nothing to vary."""
+    if search is None:
+        for choice in (one for axis in axes for one in axis if one.space):
+            raise ConfigError(f"{choice.name!r} has a space to search, and the specification no 'search'.")
+    elif not search.space and not any(all(one.space for one in axis) for axis in axes):
+        bare = next((one.name for axis in axes for one in axis if not one.space), "the base")
+        raise ConfigError(
+            f"{bare!r} has nothing to search: give it a 'search' of its own, or a 'space' in that of the specification."
+        )
 
 
 def _metrics(given: Any) -> dict[str, str]:

@@ -43,8 +43,12 @@ def curves(results: Results, metric: str) -> str:
         steps, seconds, means, errors = _mean_curve(runs)
         if not steps:
             continue
-        shown += means
-        for axis, x in zip(axes, (steps, [value / unit.size for value in seconds]), strict=True):
+        drawn = [(steps, means, errors), (seconds, means, errors)]
+        if results.specification.budget is not None:  # runs end at the same second, not at the same step
+            drawn[1] = _mean_over_time(runs)
+        for axis, (x, means, errors), size in zip(axes, drawn, (1.0, unit.size), strict=True):
+            shown += means
+            x = np.divide(x, size)
             axis.plot(x, means, color=colour, linewidth=1.8, label=cell, zorder=3)
             low, high = np.subtract(means, errors), np.add(means, errors)
             axis.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0, zorder=2)
@@ -129,7 +133,7 @@ def title(metric: str) -> str:
     return name.upper() if name.lower() in ("fid", "kid", "mmd") else name.replace("_", " ")
 
 
-def _mean_curve(runs: list[Series]) -> tuple[list[int], list[float], list[float], list[float]]:
+def _mean_curve(runs: list[Series]) -> tuple[list[float], list[float], list[float], list[float]]:
     """Steps that all runs have; mean seconds, mean values and standard errors there."""
     if not runs:
         return [], [], [], []
@@ -137,7 +141,17 @@ def _mean_curve(runs: list[Series]) -> tuple[list[int], list[float], list[float]
     summaries = [summarise([series.points[step][0] for series in runs]) for step in steps]
     seconds = [float(np.mean([series.points[step][1] for series in runs])) for step in steps]
     errors = [0.0 if math.isnan(summary.error) else summary.error for summary in summaries]
-    return steps, seconds, [summary.mean for summary in summaries], errors
+    return [float(step) for step in steps], seconds, [summary.mean for summary in summaries], errors
+
+
+def _mean_over_time(runs: list[Series]) -> tuple[list[float], list[float], list[float]]:
+    """Seconds; mean values and standard errors there, straight between the values of each run."""
+    curves = [(list(series.seconds().values()), list(series.values().values())) for series in runs]
+    until = min(seconds[-1] for seconds, _ in curves)
+    times = sorted({second for seconds, _ in curves for second in seconds if second <= until})
+    summaries = [summarise([float(np.interp(time, *curve)) for curve in curves]) for time in times]
+    errors = [0.0 if math.isnan(summary.error) else summary.error for summary in summaries]
+    return times, [summary.mean for summary in summaries], errors
 
 
 def _figure(columns: int, height: float) -> tuple[Figure, Sequence[Axes]]:

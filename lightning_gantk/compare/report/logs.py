@@ -1,8 +1,11 @@
 """What runs have logged: scalars from TensorBoard's event files, read on as they grow."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+_TRAINING = "time/training"  # what a run with a budget logs: the seconds that count, at each validation
 
 
 @dataclass
@@ -10,8 +13,9 @@ class Series:
     """One scalar of a run.
 
     Attributes:
-        points: Value and seconds of training by step. Seconds are counted from the first thing logged; time between
-            attempts does not count, nor does work that was lost and done again.
+        points: Value and seconds of training by step. Seconds are those that a run with a budget logs, at its
+            validations; else they are counted from the first thing logged; time between attempts does not count, nor
+            does work that was lost and done again.
     """
 
     points: dict[int, tuple[float, float]] = field(default_factory=dict)
@@ -28,6 +32,12 @@ class Series:
     def seconds(self) -> dict[int, float]:
         """By step, in order."""
         return {step: self.points[step][1] for step in self.steps}
+
+    def before(self, seconds: float) -> float:
+        """The last value until then; NaN where there is none."""
+        return next(
+            (self.points[step][0] for step in reversed(self.steps) if self.points[step][1] <= seconds), math.nan
+        )
 
 
 class Logs:
@@ -52,6 +62,13 @@ class Logs:
                 self._files[path] = _File(path)
             for event in self._files[path].loader.Load():
                 self._take(event, self._files[path])
+        if _TRAINING in self.scalars:
+            spent = self.scalars[_TRAINING].values()
+            for name, series in self.scalars.items():
+                if name.startswith("val/"):
+                    series.points = {
+                        step: (value, spent.get(step, seconds)) for step, (value, seconds) in series.points.items()
+                    }
         return self
 
     def step(self) -> int:
@@ -60,15 +77,20 @@ class Logs:
 
     def seconds(self) -> float:
         """Of training, until the last thing logged."""
+        if _TRAINING in self.scalars and (spent := self.scalars[_TRAINING].values()):
+            return max(spent.values())
+        return self._logged_seconds()
+
+    def _logged_seconds(self) -> float:
         return max((seconds for series in self.scalars.values() for _, seconds in series.points.values()), default=0.0)
 
     def _take(self, event: Any, file: "_File") -> None:
         if file.start is None:
-            file.start, file.before = event.wall_time, self.seconds()
+            file.start, file.before = event.wall_time, self._logged_seconds()
         if event.HasField("session_log") and event.session_log.status == event.session_log.START:
             for series in self.scalars.values():
                 series.points = {step: point for step, point in series.points.items() if step < event.step}
-            file.before = self.seconds()
+            file.before = self._logged_seconds()
         for value in event.summary.value:
             if value.HasField("simple_value"):
                 point = (value.simple_value, file.before + event.wall_time - file.start)

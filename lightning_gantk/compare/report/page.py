@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lightning_gantk import files
 from lightning_gantk.compare.plan.specification import Specification
-from lightning_gantk.compare.report import figures, maps, pictures, sections
+from lightning_gantk.compare.report import figures, maps, pictures, sections, tried
 from lightning_gantk.compare.report.results import Results, collect
 from lightning_gantk.compare.report.tables import Table
 
@@ -75,6 +75,7 @@ def _page(results: Results) -> str:
         parts += _every_run(results)
         parts += _cost(results)
         parts += _samples(results)
+    parts += _what_was_tried(results)
     parts += _what_differs(results)
     parts += ["<h2>All runs</h2>", sections.runs(results).html()]
     if finished:
@@ -102,11 +103,10 @@ def _curves(results: Results) -> list[str]:
     for metric in results.specification.metrics:
         parts.append(f'<div class="figure">{figures.curves(results, metric)}</div>')
     parts.append(
-        _note(
-            "Lines are means over seeds, bands one standard error to each side. Time is counted from the first value "
-            "that a run logged, at its pace beside the other runs on the machine; interruptions do not count."
-        )
+        _note("Lines are means over seeds, bands one standard error to each side. " + sections.stated_time(results))
     )
+    if by_time := sections.by_time(results):
+        parts.append(by_time.html())
     return parts
 
 
@@ -136,6 +136,16 @@ def _samples(results: Results) -> list[str]:
     if others:
         rest = "".join(shown[seed] for seed in others)
         parts.append(f"<details><summary>The other seeds ({', '.join(map(str, others))})</summary>{rest}</details>")
+    return parts
+
+
+def _what_was_tried(results: Results) -> list[str]:
+    plan = results.specification.search
+    if plan is None:
+        return []
+    parts = ["<h2>What was tried</h2>", _note(tried.stated(results, plan))]
+    for one, table in zip(results.searches, tried.tables(results).values(), strict=True):
+        parts += [f"<h3>{html.escape(one.cell.name)}</h3>", table.html(), _note(tried.space(one))]
     return parts
 
 
@@ -177,6 +187,12 @@ def _markdown(results: Results) -> str:
     if missing := sections.unfinished(results):
         parts.append("Not counted:\n\n" + "\n".join(f"- {line}" for line in missing))
     parts += [sections.summary(results).markdown(), sections.stated_test(results)]
+    if by_time := sections.by_time(results):
+        parts += ["## By time", by_time.markdown()]
+    if (plan := asked.search) is not None:
+        parts += ["## What was tried", tried.stated(results, plan)]
+        for one, table in zip(results.searches, tried.tables(results).values(), strict=True):
+            parts += [f"### {one.cell.name}", table.markdown(), tried.space(one)]
     tables: dict[str, Table] = {
         "What differs": sections.differences(results)[0],
         "All runs": sections.runs(results),

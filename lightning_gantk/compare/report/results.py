@@ -10,9 +10,10 @@ import yaml
 
 from lightning_gantk import files
 from lightning_gantk.compare import state
-from lightning_gantk.compare.plan.runs import Run, cells_of, runs_of
+from lightning_gantk.compare.plan.runs import Run, cells
 from lightning_gantk.compare.plan.specification import Specification
 from lightning_gantk.compare.report.logs import Logs, Series
+from lightning_gantk.compare.search.trials import CellSearch, known_runs, searches
 from lightning_gantk.compare.state import Comparison, Phase, RunFolder, State
 
 _WARM_UP = 0.1  # share of the logged steps that compile, or fill caches, and are left out of times
@@ -80,12 +81,16 @@ class Results:
         specification: What was asked.
         cells: Names, in order.
         runs: Results, cell by cell and seed by seed.
+        searches: What was tried before, cell by cell; none where nothing was searched.
+        trials: Results of the trials, by the slug of the run.
         others: Number of runs in the folder that the specification does not ask for, or no longer.
     """
 
     specification: Specification
     cells: list[str]
     runs: list[Result]
+    searches: list[CellSearch]
+    trials: dict[str, Result]
     others: int
 
     def of(self, cell: str) -> list[Result]:
@@ -107,12 +112,21 @@ class Results:
 
 def collect(specification: Specification) -> Results:
     """Reads all runs."""
-    runs, comparison = runs_of(specification), Comparison(specification.folder)
-    results = [_read(run, comparison.run(run.slug)) for run in runs]
-    return Results(specification, cells_of(runs), results, comparison.others([run.slug for run in runs]))
+    comparison, found = Comparison(specification.folder), searches(specification)
+    runs = known_runs(specification, found)
+    results = [read_result(run, comparison.run(run.slug)) for run in runs]
+    return Results(
+        specification,
+        [cell.name for cell in cells(specification)],
+        [result for result in results if result.run.trial is None],
+        found,
+        {result.run.slug: result for result in results if result.run.trial is not None},
+        comparison.others([run.slug for run in runs]),
+    )
 
 
-def _read(run: Run, folder: RunFolder) -> Result:
+def read_result(run: Run, folder: RunFolder) -> Result:
+    """Reads a run."""
     logs = Logs(folder.training).refresh()
     path = folder.training / "config.yaml"
     config = yaml.safe_load(path.read_text()) if path.is_file() else {}

@@ -61,6 +61,37 @@ def stated_test(results: Results) -> str:
     )
 
 
+def stated_time(results: Results) -> str:
+    """What seconds of training are."""
+    if results.specification.budget is None:
+        return (
+            "Time is counted from the first value that a run logged, at its pace beside the other runs on the machine; "
+            "interruptions do not count."
+        )
+    clock = dict(results.specification.budget.settings).get("budget.clock", "wall")
+    whose = "of the processor, of all threads of a run" if clock == "cpu" else "of the wall clock"
+    return (
+        f"Seconds are those {whose}, from the preparation of the discriminator on, without validations and without "
+        "what JAX spends on compiling."
+    )
+
+
+def by_time(results: Results) -> Table | None:
+    """The first metric at shares of the budget: the last value before, mean over seeds; None without a budget."""
+    budget = results.specification.budget
+    if budget is None or not any(result.finished for result in results.runs):
+        return None
+    metric, seconds = next(iter(results.specification.metrics)), float(dict(budget.settings)["budget.seconds"])
+    times = [share * seconds for share in (0.1, 0.25, 0.5, 0.75, 1.0)]
+    table = Table([title(metric), *(f"{time:g} s" for time in times[:-1]), f"end ({times[-1]:g} s)"])
+    for cell, colour in colours(results.cells).items():
+        curves = [result.scalars[metric] for result in results.of(cell) if metric in result.scalars]
+        row = [plus_minus(summarise([one.before(time) for one in curves])) for time in times[:-1]]
+        row.append(plus_minus(summarise([one.before(math.inf) for one in curves])))
+        table.rows.append([Cell(cell, colour=colour), *row])
+    return table
+
+
 def runs(results: Results) -> Table:
     """One row for each run."""
     asked, time, space = results.specification, training_time(results), memory(results)
@@ -87,12 +118,17 @@ def runs(results: Results) -> Table:
 
 
 def unfinished(results: Results) -> list[str]:
-    """One line for each run that does not count, and why."""
+    """One line for each run, or cell, that does not count, and why."""
     lines = []
     for result in results.runs:
         if not result.finished:
             error = f": {result.state.error}" if result.state.error else ""
             lines.append(f"{result.run.label} — {result.state.phase.value}{error}")
+    for one in results.searches:
+        if not one.is_decided:
+            lines.append(f"{one.cell.name} — the search is at trial {len(one.runs)} of {one.plan.trials}")
+        elif one.best is None:
+            lines.append(f"{one.cell.name} — no trial came to a value")
     return lines
 
 
@@ -131,6 +167,8 @@ def facts(results: Results) -> dict[str, str]:
     found = {"Runs": f"{len(finished)} of {len(results.runs)} finished"}
     seeds = len(results.specification.seeds)
     found["Compared"] = f"{len(results.cells)}, with {seeds} seed{'s' * (seeds > 1)} each"
+    if (plan := results.specification.search) is not None:
+        found["Search before"] = f"{plan.trials} trial{'s' * (plan.trials > 1)} each, {plan.sampler}"
     if finished:
         steps = sorted({result.record["steps"] for result in finished})
         found[STEPS.capitalize()] = "–".join(f"{step:,}" for step in dict.fromkeys((steps[0], steps[-1])))  # noqa: RUF001

@@ -12,9 +12,10 @@ from rich.text import Text
 
 from lightning_gantk import files
 from lightning_gantk.compare import state
-from lightning_gantk.compare.plan.runs import Run, runs_of
+from lightning_gantk.compare.plan.runs import Run
 from lightning_gantk.compare.plan.specification import Specification
 from lightning_gantk.compare.report.logs import Logs
+from lightning_gantk.compare.search.trials import known_runs, searches
 from lightning_gantk.compare.state import Comparison, Phase, State
 
 _STYLES = {
@@ -56,7 +57,7 @@ class Board:
         metric = next(iter(self.specification.metrics))
         table = Table(title=self.specification.title, caption=tally(states), title_justify="left", expand=False)
         table.add_column("run", overflow="fold")
-        table.add_column("seed", justify="right")
+        table.add_column("", justify="right")
         table.add_column("state")
         table.add_column("step", justify="right", no_wrap=True)
         table.add_column(metric, justify="right", no_wrap=True)
@@ -71,7 +72,7 @@ class Board:
             latest = f"{list(values.values())[-1]:.4g}" if values else ""
             table.add_row(
                 run.cell if run.cell != before else "",
-                str(run.seed),
+                run.which,
                 Text(found.phase.value, _STYLES[found.phase]),
                 self._progress(run, logs),
                 latest,
@@ -87,6 +88,8 @@ class Board:
         finished, plan = files.read_json(folder.finished), files.read_json(folder.plan)
         step = finished["steps"] if finished else logs.step()
         whole = (plan or {}).get("max_steps") or -1
+        if (budget := self.specification.budget) is not None:
+            return f"{step} ({logs.seconds():.0f} / {dict(budget.settings)['budget.seconds']:g} s)"
         return f"{step} / {whole}" if whole > 0 else str(step or "")
 
     def _read(self, run: Run, phase: Phase) -> Logs:
@@ -100,9 +103,8 @@ class Board:
 
 def watch(specification: Specification, *, once: bool) -> int:
     """Shows the table, once or until all runs have ended or Ctrl-C is pressed."""
-    runs, console = runs_of(specification), Console()
-    comparison = Comparison(specification.folder)
-    board = Board(specification, runs, comparison)
+    console, comparison = Console(), Comparison(specification.folder)
+    board = Board(specification, known_runs(specification, searches(specification)), comparison)
     if once:
         console.print(board.table(board.states()))
         console.print(_driver(comparison))
@@ -110,6 +112,7 @@ def watch(specification: Specification, *, once: bool) -> int:
     try:
         with Live(console=console, auto_refresh=False) as live:
             while True:
+                board.runs = known_runs(specification, searches(specification))  # a search makes more of them
                 states = board.states()
                 live.update(board.table(states), refresh=True)
                 if comparison.lock.holder() is None and not any(one.phase == Phase.RUNNING for one in states.values()):

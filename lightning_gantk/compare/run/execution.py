@@ -14,12 +14,14 @@ from rich.console import Console
 from rich.live import Live
 
 from lightning_gantk import files
-from lightning_gantk.compare.plan.runs import Run, runs_of
+from lightning_gantk.compare.plan.runs import Run
 from lightning_gantk.compare.plan.specification import Specification
 from lightning_gantk.compare.run import executors, preparation
 from lightning_gantk.compare.run.display import Board, tally
 from lightning_gantk.compare.run.job import RunJob
 from lightning_gantk.compare.run.worker import Code
+from lightning_gantk.compare.search.trials import known_runs, searches
+from lightning_gantk.compare.search.tuner import Tuner
 from lightning_gantk.compare.state import Comparison, Phase, State
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.locks import described
@@ -44,13 +46,17 @@ def run(specification: Specification, *, parallel: int | None = None, local: boo
     """
     if parallel is not None and parallel < 1:
         raise ConfigError(f"--parallel must be at least 1, got {parallel}.")
-    runs, comparison = runs_of(specification), Comparison(specification.folder)
+    comparison = Comparison(specification.folder)
     _refuse_second(comparison)
-    steps = preparation.check(runs, comparison)
+    tuner = None
+    if specification.search is not None:
+        tuner = Tuner(specification, comparison, searches(specification))
+    runs = known_runs(specification, tuner.searches if tuner else [])
+    steps = preparation.check(tuner.probes() if tuner else runs, comparison)
     with _only_driver(comparison):
         executor = executors.make(specification, comparison, local=local)
         preparation.write(runs, comparison, steps, specification.metrics)
-        driver = Driver(specification, runs, comparison, executor, parallel or specification.parallel)
+        driver = Driver(specification, runs, comparison, executor, parallel or specification.parallel, steps, tuner)
         code = driver.run()
     if code < 128:
         from lightning_gantk.compare.report.page import write
@@ -71,17 +77,25 @@ class Driver:
         comparison: Its folder.
         executor: submitit's.
         parallel: Runs at once.
+        steps: Generator steps of each cell, as ``preparation.check`` gives them.
+        tuner: Makes more runs from what these come to.
     """
 
     def __init__(
-        self, specification: Specification, runs: list[Run], comparison: Comparison, executor: Any, parallel: int
+        self,
+        specification: Specification,
+        runs: list[Run],
+        comparison: Comparison,
+        executor: Any,
+        parallel: int,
+        steps: dict[str, int | None],
+        tuner: Tuner | None = None,
     ):
         self.specification, self.runs, self.comparison = specification, runs, comparison
+        self.steps, self.tuner = steps, tuner
         self.executor, self.parallel = executor, parallel
         self.local = executor.cluster == "local"
         self.board = Board(specification, runs, comparison)
-        seeds = specification.seeds  # all cells with the first seed come first: a whole comparison, early
-        self._in_order = sorted(runs, key=lambda run: seeds.index(run.seed))
         self.jobs: dict[str, Any] = {}
         self.tries: Counter[str] = Counter()
         self._slots: dict[str, int] = {}
@@ -110,22 +124,44 @@ class Driver:
                 signal.signal(number, handler)
         states = self.board.states()
         print(tally(states))
-        return int(any(one.phase not in (Phase.FINISHED, Phase.DIVERGED) for one in states.values()))
+        bare = [] if self.tuner is None else self.tuner.without_result()
+        for cell in bare:
+            print(f"{cell}: no trial came to a value, so that there is nothing to compare.")
+        return int(bool(bare) or any(one.phase not in (Phase.FINISHED, Phase.DIVERGED) for one in states.values()))
 
     def _turns(self) -> Iterator[dict[str, State]]:
         while not self._signal:
             self._drop_jobs_done()
             states = self.board.states(set(self.jobs))
             active = {slug for slug, one in states.items() if one.phase in (Phase.RUNNING, Phase.QUEUED)}
-            missing = [run for run in self._in_order if run.slug not in active and self._wants(run, states[run.slug])]
+            missing = [run for run in self._in_order() if run.slug not in active and self._wants(run, states[run.slug])]
+            if self.tuner is not None and len(active) + len(missing) < self.parallel:
+                new = self._more(self.tuner, set(states) - active - {run.slug for run in missing})
+                states |= {run.slug: State(Phase.WAITING) for run in new}
+                missing += new
             for run in missing[: max(0, self.parallel - len(active))]:
                 self._submit(run)
             yield states
-            if not active and not missing:
+            if not active and not missing and (self.tuner is None or self.tuner.is_done):
                 return
             time.sleep(_PAUSE)
 
+    def _in_order(self) -> list[Run]:
+        """Trials first, then all cells with the first seed: a whole comparison, early."""
+        seeds = self.specification.seeds
+        return sorted(self.runs, key=lambda run: -1 if run.trial is not None else seeds.index(run.seed))
+
+    def _more(self, tuner: Tuner, ended: set[str]) -> list[Run]:
+        """Runs that follow from those that have ended, prepared."""
+        known = {run.slug for run in self.runs}
+        new = [run for run in tuner.more(ended) if run.slug not in known]
+        preparation.write(new, self.comparison, self.steps, self.specification.metrics)
+        self.runs += new  # those of the board are the same list
+        return new
+
     def _wants(self, run: Run, found: State) -> bool:
+        if self.tuner is not None and self.tuner.is_over(run):
+            return False
         if found.phase in (Phase.FINISHED, Phase.DIVERGED) or self.tries[run.slug] > self.specification.retries:
             return False
         if found.phase == Phase.FAILED and self.tries[run.slug]:

@@ -1,0 +1,116 @@
+"""Budgets in seconds: what counts, when training stops, and that a resumed run has the rest."""
+
+import math
+import time
+
+import pytest
+import torch
+from tiny import TinyDiscriminator, TinyQuality, tiny_fit
+
+from lightning_gantk import bridge
+from lightning_gantk.callbacks import Budget, LastCheckpoint, budget
+from lightning_gantk.errors import ConfigError
+
+_ENDLESS = {"max_steps": -1, "val_check_interval": 5}
+
+
+class Clock:
+    """One that only moves when it is told to."""
+
+    def __init__(self):
+        self.now = self.compiling = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The clock of budgets, of the wall, and of JAX's compilations."""
+    made = Clock()
+    monkeypatch.setitem(budget._CLOCKS, "cpu", made)
+    monkeypatch.setattr(time, "perf_counter", made)
+    monkeypatch.setattr(bridge, "compile_seconds", lambda: made.compiling)
+    return made
+
+
+class Slow(TinyDiscriminator):
+    """Takes two seconds a fit, and compiles for ten more in the first."""
+
+    clock: Clock
+
+    def fit(self, real, fake):
+        super().fit(real, fake)
+        if self.clock.compiling == 0:
+            self.clock.now += 10
+            self.clock.compiling += 10
+        self.clock.now += 2
+
+
+class SlowQuality(TinyQuality):
+    clock: Clock
+
+    def compute(self):
+        self.clock.now += 100
+        return super().compute()
+
+
+def _parts(clock):
+    discriminator, quality = Slow(), SlowQuality()
+    discriminator.clock = quality.clock = clock
+    return {"discriminator": discriminator, "quality": quality}
+
+
+def test_training_stops_at_its_seconds_and_validates_once_more(tmp_path, clock):
+    made = Budget(17, clock="cpu")
+    _, trainer = tiny_fit(tmp_path, made, trainer=_ENDLESS, **_parts(clock))
+    assert trainer.global_step == 9  # of 2 s each: neither validations nor compilations count
+    assert made.spent == pytest.approx(18)
+    assert trainer.logger.of("time/training") == {5: pytest.approx(10), 9: pytest.approx(18)}
+    assert set(trainer.logger.of("val/fid")) == {5, 9}
+
+
+def test_resumed_run_has_what_is_left(tmp_path, clock):
+    parts = {"trainer": {**_ENDLESS, "max_steps": 4}}
+    _, first = tiny_fit(tmp_path, Budget(17, clock="cpu"), LastCheckpoint(), **parts, **_parts(clock))
+    path = LastCheckpoint.path(first)
+    clock.now += 1000
+    made = Budget(17, clock="cpu")
+    _, second = tiny_fit(tmp_path, made, LastCheckpoint(), ckpt_path=path, trainer=_ENDLESS, **_parts(clock))
+    assert second.global_step == 9 and made.spent == pytest.approx(18)
+    again = Budget(17, clock="cpu")
+    _, third = tiny_fit(tmp_path, again, ckpt_path=LastCheckpoint.path(second), trainer=_ENDLESS, **_parts(clock))
+    assert third.global_step == 9  # a run that was done takes no step more
+
+
+def test_learning_rate_falls_with_what_is_spent(tmp_path, clock):
+    rates = []
+
+    class Rates(Budget):
+        def on_train_batch_start(self, trainer, *args):
+            super().on_train_batch_start(trainer, *args)
+            rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+    made = Rates(8, clock="cpu", schedule="cosine")
+    tiny_fit(tmp_path, made, trainer=_ENDLESS, optimizer=lambda p: torch.optim.SGD(p, lr=0.1), **_parts(clock))
+    assert rates == pytest.approx([0.05 * (1 + math.cos(math.pi * share)) for share in (0, 0.25, 0.5, 0.75)])
+
+
+def test_two_schedules_are_refused(tmp_path):
+    options = {"scheduler": lambda one: torch.optim.lr_scheduler.StepLR(one, 1)}
+    with pytest.raises(ConfigError, match=r"set model\.scheduler to null"):
+        tiny_fit(tmp_path, Budget(1, schedule="cosine"), **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"seconds": 0}, "must be positive, got 0"),
+        ({"seconds": 1, "clock": "sun"}, "must be 'wall' or 'cpu', got 'sun'"),
+        ({"seconds": 1, "schedule": "linear"}, "must be 'cosine' or null, got 'linear'"),
+        ({"schedule": "cosine"}, "needs its 'seconds'"),
+    ],
+)
+def test_bad_budget_is_refused(options, says):
+    with pytest.raises(ConfigError, match=says):
+        Budget(**options)
