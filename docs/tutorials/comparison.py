@@ -62,6 +62,7 @@ for name, distances in values.items():
     mean, spread = np.mean(distances), np.std(distances, ddof=min(1, len(distances) - 1)) / len(distances) ** 0.5
     print(f"{name}: {mean:.2g} +- {spread:.1g}, {len(distances)} seeds")
 axes.set(xlabel="energy distance at the end", xlim=(0, None), ylim=(-0.5, len(values) - 0.5))
+axes.locator_params(axis="x", nbins=5)
 figure.savefig(arguments.output, dpi=80)
 #
 # ![A dot for each seed](images/comparison.png)

@@ -1,6 +1,7 @@
 """The documentation: every public name has its place in the reference, and tutorials run at a small size."""
 
 import importlib
+import inspect
 import os
 import re
 import runpy
@@ -11,6 +12,9 @@ from pathlib import Path
 
 import pytest
 from links import dead_links
+
+from lightning_gantk.discriminators import Discriminator
+from lightning_gantk.generators import Generator
 
 ROOT = Path(__file__).parents[2]
 TUTORIALS = {
@@ -61,6 +65,35 @@ def test_symbols_of_the_mathematics_are_in_the_files_that_it_names():
         code = (ROOT / file.strip(" `")).read_text()
         for name in re.findall(r"`(\w+)`", names):
             assert re.search(rf"\b{name}\b", code), f"{file} has no {name}"
+
+
+@pytest.fixture(scope="module")
+def gallery():
+    return runpy.run_path(str(ROOT / "docs" / "gallery.py"))
+
+
+def _parts(package, base=object):
+    """The classes of a package that one can make something of."""
+    module = importlib.import_module(f"lightning_gantk.{package}")
+    classes = {name: part for name in module.__all__ if inspect.isclass(part := getattr(module, name))}
+    own = {name: part for name, part in classes.items() if part.__module__.startswith("lightning_gantk.")}
+    return {name for name, part in own.items() if issubclass(part, base) and not inspect.isabstract(part)}
+
+
+def test_gallery_has_every_part(gallery):
+    without = gallery["WITHOUT_A_PICTURE"].keys()
+    assert _parts("kernels") == gallery["KERNELS"].keys()
+    assert _parts("losses") == gallery["LOSSES"].keys()
+    assert _parts("architectures") - {"Network"} == gallery["ARCHITECTURES"].keys()
+    assert _parts("generators", Generator) - without == gallery["GENERATORS"].keys()
+    assert _parts("discriminators", Discriminator) - without == gallery["SYSTEMS"].keys()
+
+
+@pytest.mark.slow
+def test_gallery_is_drawn(gallery, tmp_path):
+    gallery["main"](["--output", str(tmp_path), "--steps", "1", "--side", "6"])
+    drawn = sorted(path.name for path in tmp_path.iterdir())
+    assert drawn == sorted(path.name for path in (ROOT / "docs" / "images" / "gallery").iterdir())
 
 
 @pytest.mark.slow
