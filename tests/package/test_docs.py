@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from links import dead_links
 
+import lightning_gantk
 from lightning_gantk.discriminators import Discriminator
 from lightning_gantk.generators import Generator
 
@@ -65,6 +66,12 @@ def test_symbols_of_the_mathematics_are_in_the_files_that_it_names():
         code = (ROOT / file.strip(" `")).read_text()
         for name in re.findall(r"`(\w+)`", names):
             assert re.search(rf"\b{name}\b", code), f"{file} has no {name}"
+
+
+def test_version_is_the_same_everywhere():
+    citation = re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    section = re.search(r"^## \[(.+)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert citation and section and citation[1] == section[1] == lightning_gantk.__version__
 
 
 @pytest.fixture(scope="module")
