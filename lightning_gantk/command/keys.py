@@ -18,6 +18,7 @@ _GROUPS = {
     "sample_grid": ("lightning_gantk.callbacks.samples.SampleGrid",),
     "best_checkpoint": ("lightning_gantk.callbacks.checkpoints.BestCheckpoint",),
     "last_checkpoint": ("lightning_gantk.callbacks.checkpoints.LastCheckpoint",),
+    "budget": ("lightning_gantk.callbacks.budget.Budget",),
     "save_predictions": ("lightning_gantk.callbacks.predictions.SavePredictions",),
 }
 _ALONE = ("config", "seed_everything", "system", "data", "name", "ckpt_path", "weights_only")

@@ -7,6 +7,7 @@ KIND is ``score``, ``interpolation``, ``sweep``, ``truncation`` or ``neighbours`
 import argparse
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
@@ -33,7 +34,7 @@ from lightning_gantk.saved_run import load, opened
 
 def score(
     checkpoint: str, output: str = "score.pdf", limits: list[float] | None = None, dpi: int = 300, trust: bool = False
-) -> None:
+) -> Path:
     """Samples and target of a run, with the score behind them and the gradients as arrows.
 
     Args:
@@ -46,7 +47,7 @@ def score(
     checked(output)
     run = load(checkpoint, trusted=trust)
     drawn = samples_on_score(run.real, run.fake, run.fitted(), limits=_limits(limits), title=f"step {run.step}")
-    save(drawn, output, dpi=dpi)
+    return save(drawn, output, dpi=dpi)
 
 
 def adequation(
@@ -60,7 +61,7 @@ def adequation(
     seed: int = 0,
     dpi: int = 300,
     trust: bool = False,
-) -> None:
+) -> Path:
     """Scores of finite and infinite widths on 1-D data: those of a run, or the modes of the paper's Figure 1.
 
     Args:
@@ -81,7 +82,7 @@ def adequation(
         return [torch.tensor(modes)[:, None] for modes in (_adequation.REAL_1D, _adequation.FAKE_1D)]
 
     problem = _problem(checkpoint, trust, modes, architecture=architecture, loss=loss, time=time)
-    save(_adequation.adequation(**problem, widths=widths, steps=steps, seed=seed), output, dpi=dpi)
+    return save(_adequation.adequation(**problem, widths=widths, steps=steps, seed=seed), output, dpi=dpi)
 
 
 def comparison(
@@ -98,7 +99,7 @@ def comparison(
     limits: list[float] | None = None,
     dpi: int = 300,
     trust: bool = False,
-) -> None:
+) -> Path:
     """Score fields of a finite and of the infinitely wide discriminator in 2-D, with one colour scale.
 
     Args:
@@ -125,7 +126,7 @@ def comparison(
 
     problem = _problem(checkpoint, trust, drawn, architecture=architecture, loss=loss, time=time)
     settings = {"width": width, "steps": steps, "seed": seed, "limits": _limits(limits)}
-    save(_adequation.comparison(**problem, **settings), output, dpi=dpi)
+    return save(_adequation.comparison(**problem, **settings), output, dpi=dpi)
 
 
 def influence(
@@ -137,7 +138,7 @@ def influence(
     in_shape: list[int] = [2],  # noqa: B006
     dpi: int = 300,
     trust: bool = False,
-) -> None:
+) -> Path:
     """The gradient that one fake receives from one real point, at a grid of places.
 
     Args:
@@ -161,7 +162,7 @@ def influence(
         kernels = {"RBF": RBF(0.5), "ReLU": MLP(), "ReLU, no bias": MLP(b_std=None)}
         kernels["sigmoid"] = MLP(activation="sigmoid_like", b_std=0.2)
         panels = {name: NTKDiscriminator(kernel, IPM(), dtype="float64") for name, kernel in kernels.items()}
-    save(_influence(panels, real=real, side=side, in_shape=in_shape), output, dpi=dpi)
+    return save(_influence(panels, real=real, side=side, in_shape=in_shape), output, dpi=dpi)
 
 
 def interpolation(
@@ -172,7 +173,7 @@ def interpolation(
     seed: int = 0,
     dpi: int = 300,
     trust: bool = False,
-) -> None:
+) -> Path:
     """Samples on the way from one latent to another, a row for each pair.
 
     Args:
@@ -187,7 +188,7 @@ def interpolation(
     checked(output)
     gan, _, step = opened(checkpoint, trusted=trust)
     images = latents.interpolation(gan, rows=rows, steps=steps, seed=seed)
-    save(latents.grid(images, columns=steps, title=f"between latents, step {step:,}"), output, dpi=dpi)
+    return save(latents.grid(images, columns=steps, title=f"between latents, step {step:,}"), output, dpi=dpi)
 
 
 def sweep(
@@ -199,7 +200,7 @@ def sweep(
     seed: int = 0,
     dpi: int = 300,
     trust: bool = False,
-) -> None:
+) -> Path:
     """A latent whose coordinates are swept one by one, a row for each of those that change the sample most.
 
     Args:
@@ -216,7 +217,7 @@ def sweep(
     gan, _, step = opened(checkpoint, trusted=trust)
     images = latents.sweep(gan, coordinates=coordinates, steps=steps, reach=reach, seed=seed)
     title = f"coordinates from {-reach:g} to {reach:g}, step {step:,}"
-    save(latents.grid(images, columns=steps, title=title), output, dpi=dpi)
+    return save(latents.grid(images, columns=steps, title=title), output, dpi=dpi)
 
 
 def truncation(
@@ -227,7 +228,7 @@ def truncation(
     seed: int = 0,
     dpi: int = 300,
     trust: bool = False,
-) -> None:
+) -> Path:
     """The same latents nearer to their mean and further from it, a row for each level.
 
     Args:
@@ -243,7 +244,7 @@ def truncation(
     gan, _, step = opened(checkpoint, trusted=trust)
     images = latents.truncation(gan, levels=levels, count=count, seed=seed)
     words = [f"{level:g}" for level in levels]
-    save(latents.grid(images, columns=count, title=f"truncation, step {step:,}", rows=words), output, dpi=dpi)
+    return save(latents.grid(images, columns=count, title=f"truncation, step {step:,}", rows=words), output, dpi=dpi)
 
 
 def neighbours(
@@ -254,7 +255,7 @@ def neighbours(
     seed: int = 0,
     dpi: int = 300,
     trust: bool = False,
-) -> None:
+) -> Path:
     """Samples, and below each the nearest training sample: whether they are copies.
 
     Args:
@@ -274,10 +275,10 @@ def neighbours(
     distances, others = nearest(fake := gan.sample(latent), training_batches(data, num_train))
     title = f"mean distance {float(distances.mean()):.3g}, step {step:,}"
     images = torch.cat([fake, others])
-    save(latents.grid(images, columns=count, title=title, rows=("sample", "nearest")), output, dpi=dpi)
+    return save(latents.grid(images, columns=count, title=title, rows=("sample", "nearest")), output, dpi=dpi)
 
 
-def film(run: str, output: str = "film.gif", frames_per_second: float = 10.0, width: int | None = None) -> None:
+def film(run: str, output: str = "film.gif", frames_per_second: float = 10.0, width: int | None = None) -> Path:
     """A film of a run, of the pictures that its callbacks left.
 
     Args:
@@ -286,7 +287,7 @@ def film(run: str, output: str = "film.gif", frames_per_second: float = 10.0, wi
         frames_per_second: Pace.
         width: In pixels, if the film is to be smaller than the pictures.
     """
-    _film.film(_film.frames_of(run), output, frames_per_second=frames_per_second, width=width)
+    return _film.film(_film.frames_of(run), output, frames_per_second=frames_per_second, width=width)
 
 
 _FUNCTIONS = (score, adequation, comparison, influence, interpolation, sweep, truncation, neighbours, film)
@@ -305,7 +306,9 @@ def main(args: list[str] | None = None) -> None:
         if not words or (words[0] not in _KINDS and not words[0].startswith("-")):
             given = f", got {words[0]!r}" if words else ""
             raise ConfigError(f"the first word is the kind of picture: {', '.join(_KINDS)}{given}.")
-        auto_cli(list(_KINDS.values()), args=words, as_positional=False, prog="gantk pictures", exit_on_error=False)
+        kinds = list(_KINDS.values())
+        written = auto_cli(kinds, args=words, as_positional=False, prog="gantk pictures", exit_on_error=False)
+        print(f"picture      {written}")
     except argparse.ArgumentError as error:
         _leave(shortened(str(error)), error)
     except (ConfigError, OSError) as error:

@@ -300,9 +300,10 @@ def test_command_draws_a_picture_of_a_checkpoint(kind, checkpoint, tmp_path):
         assert found.width == round(100 * style.COLUMN)
 
 
-def test_command_takes_classes_by_name(tmp_path):
+def test_command_takes_classes_by_name(tmp_path, capsys):
     options = ["--architecture=MLP", "--architecture.hidden_layers=1", "--loss=LSGAN", "--widths=[4]"]
     draw(["adequation", *options, f"--output={tmp_path / 'picture.pdf'}"])
+    assert capsys.readouterr().out == f"picture      {tmp_path / 'picture.pdf'}\n"
     assert (tmp_path / "picture.pdf").is_file()
 
 
