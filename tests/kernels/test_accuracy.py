@@ -88,6 +88,15 @@ def test_independent_errors_of_the_entries_are_found_by_the_least_eigenvalue():
     assert accuracy.below_zero(jnp.asarray(matrix + np.diag(root**2))) == 0
 
 
+def test_noise_keeps_the_rows_of_equal_points_equal():
+    points = jnp.asarray(np.random.default_rng(0).standard_normal((6, 2)))[np.array([3, 0, 5, 3, 1, 0])]
+    kinds = accuracy.equals(points)
+    noisy = np.asarray(accuracy.disturbed(points @ points.T, kinds, jnp.asarray(1e-3), 0.0, 0.0))
+    np.testing.assert_array_equal(noisy, noisy.T)
+    np.testing.assert_array_equal(noisy[[0, 1]], noisy[[3, 5]])
+    assert len(np.unique(noisy[:, 0])) == 4
+
+
 def test_an_outlier_among_the_reals_is_looked_at():
     real, fake = _batch()
     real[0] *= 3e5

@@ -78,11 +78,11 @@ def disturbed(
     ``equals``, keep equal rows.
     """
     noise = jax.random.normal(jax.random.key(0), matrix.shape, matrix.dtype)
-    noise = noise[kinds][:, kinds]
+    noise = (jnp.triu(noise) + jnp.triu(noise, 1).T)[kinds][:, kinds]  # symmetric first: kinds are in no order
     diagonal = jnp.abs(jnp.diagonal(matrix))
     root = jnp.sqrt(diagonal)
     size = rounding * (root[:, None] * root) + of_largest * jnp.max(diagonal)
-    return matrix + size * (jnp.triu(noise) + jnp.triu(noise, 1).T) + jnp.diag(of_diagonal * diagonal)
+    return matrix + size * noise + jnp.diag(of_diagonal * diagonal)
 
 
 def rounding_of(rows: jax.Array, wide: jax.Array, diagonal: jax.Array, which: jax.Array) -> jax.Array:
