@@ -46,8 +46,9 @@ def train(coupling):
 
 # How many modes have a particle, as a mean over the last fifth of the steps: without coupling particles spread over the
 # circle; the stronger it is the more the cloud moves as one, and runs after a discriminator that is one step behind.
-figure, rows = plt.subplots(1, len(arguments.couplings), figsize=(2.2 * len(arguments.couplings), 2.4), squeeze=False)
-for axes, coupling in zip(rows[0], arguments.couplings, strict=True):
+rows = (len(arguments.couplings) + 1) // 2
+figure, panels = plt.subplots(rows, 2, figsize=(4.6, 2.4 * rows), squeeze=False)
+for axes, coupling in zip(panels.flat, arguments.couplings, strict=False):
     samples, found = train(coupling)
     late = found[-max(1, len(found) // 5) :].mean()
     print(f"coupling {coupling}: {late:.1f} of 8 modes")
