@@ -3,6 +3,7 @@
 import math
 
 import jax
+import jax.numpy as jnp
 
 from lightning_gantk.kernels.distance import DistanceKernel, length
 
@@ -25,7 +26,9 @@ class EnergyDistance(DistanceKernel):
     """
 
     def of_distance(self, v: jax.Array, q_x: jax.Array, q_y: jax.Array, dimensions: int) -> jax.Array:
-        return math.sqrt(dimensions) * (length(q_x) + length(q_y) - length(v))
+        kernel = math.sqrt(dimensions) * (length(q_x) + length(q_y) - length(v))
+        # A sample of zeros has no covariance with any other, where |x - y| differs from |y| in the last digit.
+        return kernel - jax.lax.stop_gradient(jnp.where(jnp.minimum(q_x, q_y) == 0, kernel, 0))
 
     def __repr__(self) -> str:
         return "EnergyDistance()"

@@ -173,3 +173,14 @@ def test_lsgan_under_a_closed_form_kernel_tells_reals_from_fakes():
     real, fake = torch.randn(20, 2) + 3, torch.randn(20, 2) - 3
     discriminator.fit(real, fake)
     assert discriminator(real).mean() > 0.5 and discriminator(fake).mean() < -0.5
+
+
+def test_zero_has_no_energy_with_anything_to_the_bit():
+    y = jnp.asarray(np.random.default_rng(0).standard_normal((200, 17)), jnp.float32)
+    zero = jnp.zeros((1, 17))
+    assert not EnergyDistance()(zero, y).any()
+    scores, gradient = expansion.scores_and_gradient(EnergyDistance(), zero, y, jnp.ones(200), 0)
+    assert scores.tolist() == [0.0]
+    # Of |x| + |y| - |x - y| at 0, the mean over all directions of x: the unit vector of y.
+    expected = (y / jnp.linalg.norm(y, axis=1, keepdims=True)).sum(0)
+    np.testing.assert_allclose(gradient[0], expected, atol=200 * 6e-8)

@@ -25,8 +25,9 @@ class Accuracy:
     """Estimates of errors, over the largest ``sum_p |k(x, p) w_p|``.
 
     Attributes:
-        evaluation: Of the scores for given weights, at some of the fakes and at the largest sample; 0 in float64.
-        gradient: Of their gradients there, over the gradients themselves; 0 in float64.
+        evaluation: Of the scores for given weights, at some of the fakes and at a sample as large as the largest; 0 in
+            float64.
+        gradient: Of their gradients at those fakes, over the gradients themselves; 0 in float64.
         sensitivity: Of the scores through the rounding of the Gram matrix; 0 where the weights need none.
         solver: Of the scores through the solver.
         gradient_sensitivity: Of the gradients through the rounding of the Gram matrix, over the gradients themselves.
@@ -49,14 +50,28 @@ class Accuracy:
         return self.gradient + self.gradient_sensitivity
 
 
-def rows_of(fakes: int, mass: jax.Array, points: jax.Array) -> np.ndarray:
-    """The rows to compare: fakes spread evenly, no filling among them, and the point that is largest by far or by a
-    little: distances between samples of different sizes are those that rounding is worst for.
+def rows_of(fakes: int, mass: jax.Array) -> np.ndarray:
+    """The rows to compare: fakes spread evenly, no filling among them."""
+    return spread(int(np.count_nonzero(np.asarray(mass[:fakes]))))
+
+
+def places(points: jax.Array, mass: jax.Array, rows: np.ndarray) -> jax.Array:
+    """Where scores are compared, ``(ROWS, ...)``: at these rows but the last, and at the largest of the points, turned
+    end to end. That is as large a sample elsewhere: distances between samples of different sizes are those that
+    rounding is worst for.
     """
-    there = np.asarray(mass)
-    rows = spread(int(np.count_nonzero(there[:fakes])))
-    largest = int(np.argmax(np.where(there > 0, np.square(np.asarray(points)).reshape(len(there), -1).sum(1), -1)))
-    return rows if largest in rows else np.append(rows[:-1], largest)
+    sizes = jnp.sum(jnp.square(points).reshape(len(points), -1), axis=1)
+    largest = points[jnp.argmax(jnp.where(mass > 0, sizes, -1))]
+    return jnp.concatenate([points[rows[:-1]], largest.reshape(-1)[::-1].reshape(1, *largest.shape)])
+
+
+def error(ours: jax.Array, truth: jax.Array, sizes: jax.Array) -> jax.Array:
+    """The largest difference of scores ``(ROWS,)`` over the largest of the sums ``sum |k w|``, at the fakes or at the place
+    of its own: neither hides behind the other.
+    """
+    difference = jnp.abs(ours - truth)
+    at_fakes, other = (shares_of(jnp.max(difference[p]), jnp.max(sizes[p])) for p in (slice(-1), slice(-1, None)))
+    return jnp.maximum(at_fakes, other)
 
 
 def spread(count: int) -> np.ndarray:
@@ -126,12 +141,11 @@ def distance_of(difference: jax.Array, image: jax.Array, diagonal: jax.Array, si
     return shares_of(jnp.sqrt(top * energy), size)
 
 
-def change(first: jax.Array, second: jax.Array, least: jax.Array | float = 0.0) -> jax.Array:
-    """Of one array to another, over the length of the first or over ``least``."""
+def change(first: jax.Array, second: jax.Array, samples: jax.Array, sizes: jax.Array) -> jax.Array:
+    """Of gradients ``(ROWS, ...)`` at the fakes to others, over the length of the first or over what is rounding of it,
+    all of them 0, where terms cancel that add up to ``sizes``.
+    """
+    first, second, samples, sizes = (array[:-1] for array in (first, second, samples, sizes))
+    least = _NOTHING * jnp.max(sizes) * len(samples) / jnp.maximum(jnp.linalg.norm(samples), 1e-30)
     length = jnp.maximum(jnp.linalg.norm(first), least)
     return jnp.linalg.norm(second - first) / jnp.where(length > 0, length, 1)
-
-
-def least_gradient(size: jax.Array, samples: jax.Array) -> jax.Array:
-    """The length of some gradients that is rounding: all of them 0 where terms cancel that add up to ``size``."""
-    return _NOTHING * size * len(samples) / jnp.maximum(jnp.linalg.norm(samples), 1e-30)

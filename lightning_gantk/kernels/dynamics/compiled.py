@@ -78,10 +78,10 @@ class CompiledDiscriminator:
         self._both_at_these_fakes = jax.jit(
             lambda x, p, w, fakes: _both_at_these_fakes(kernel, x.astype(dtype), p, w, fakes), static_argnums=3
         )
-        self._compare = jax.jit(lambda *arguments: _compare(kernel, *arguments), static_argnums=4)
+        self._compare = jax.jit(lambda *arguments: _compare(kernel, *arguments), static_argnums=5)
         self._rounding = jax.jit(lambda m, wide, rows: accuracy.rounding_of(m[rows], wide, jnp.diagonal(m), rows))
-        self._disturbed, self._distance, self._change = map(
-            jax.jit, (accuracy.disturbed, accuracy.distance, accuracy.change)
+        self._places, self._disturbed, self._distance, self._change = map(
+            jax.jit, (accuracy.places, accuracy.disturbed, accuracy.distance, accuracy.change)
         )
         stiff = lambda matrix, mass, f_0, fakes: self._solve_stiff(matrix, mass, (f_0[:fakes], f_0[fakes:]), fakes)  # noqa: E731
         self._together = Together(kernel, flow, stiff)
@@ -149,18 +149,19 @@ class CompiledDiscriminator:
             entries = (len(real) + len(fake)) ** 2
             small = self._keeps(real, fake) and keeps_gram(entries, jnp.dtype(self.dtype).itemsize) and not messages
             _, mass, *matrix = (self._matrix if small else self._batch)(real, fake, real_count, fake_count)
-            rows = accuracy.rows_of(trained.fakes, mass, trained.points)
+            rows = accuracy.rows_of(trained.fakes, mass)
             narrow = self.dtype == "float32"
-            given = trained.points[rows], trained.points
+            samples = self._places(trained.points, mass, rows)
+            given = samples, trained.points
             ours = self._both(*given, trained.weights, trained.fakes) if narrow or matrix else None
-        evaluation, gradient, rounding, least = 0.0, 0.0, 2.0**-52, 0.0
+        evaluation, gradient, rounding, sizes = 0.0, 0.0, 2.0**-52, np.zeros(len(rows), self.dtype)
         with jax.enable_x64(True):
             if narrow and ours:
-                wide = trained.points.astype("float64"), trained.weights.astype("float64")
-                *found, wide_rows = self._compare(*ours, *wide, trained.fakes, rows)
-                evaluation, gradient, least = map(float, found)
+                wide = (array.astype("float64") for array in (*given, trained.weights))
+                *found, sizes, wide_rows = self._compare(*ours, *wide, trained.fakes)
+                evaluation, gradient = map(float, found)
                 if matrix:
-                    rounding = float(self._rounding(matrix[0], wide_rows, rows))
+                    rounding = float(self._rounding(matrix[0], wide_rows, rows[:-1]))
             sensitivity, bends, others = 0.0, 0.0, trained.weights
             if matrix:
                 rounding = max(rounding, accuracy.below_zero(matrix[0]))
@@ -172,7 +173,7 @@ class CompiledDiscriminator:
         with self.precision():
             if matrix and ours:
                 theirs = self._both(*given, others, trained.fakes)
-                bends = float(self._change(ours[1], theirs[1], least))
+                bends = float(self._change(ours[1], theirs[1], samples, sizes))
             if messages and self._products and not self._flow.whole:
                 part = self._together.part(trained.points, messages)
                 if part.kept:
@@ -293,20 +294,20 @@ def _compare(
     kernel: Kernel,
     ours: jax.Array,
     our_gradient: jax.Array,
+    samples: jax.Array,
     points: jax.Array,
     weights: jax.Array,
     fakes: int,
-    rows: jax.Array,
 ) -> tuple[jax.Array, ...]:
-    """Relative errors of scores and gradients at some of the points, whose truth is worked out here, the length below
-    which these gradients are rounding, and the rows ``(R, P)`` of the Gram matrix that they are of.
+    """Relative errors of scores and gradients at ``accuracy.places``, whose truth is worked out here, the sums of
+    ``|k w|`` there, and the rows ``(R, P)`` of the Gram matrix of those that are points.
     """
-    truth, gradient = expansion.scores_and_gradient(kernel, points[rows], points, weights, fakes)
-    matrix = kernel(points[rows], points)
-    size = jnp.max(jnp.abs(matrix) @ jnp.abs(weights))
-    error = jnp.max(jnp.abs(ours - truth)) / jnp.where(size > 0, size, 1)
-    least = accuracy.least_gradient(size, points[rows])
-    return error, accuracy.change(gradient, our_gradient, least), least, matrix
+    truth, gradient = expansion.scores_and_gradient(kernel, samples, points, weights, fakes)
+    matrix = kernel(samples, points)
+    sizes = jnp.abs(matrix) @ jnp.abs(weights)
+    error = accuracy.error(ours, truth, sizes)
+    change = accuracy.change(gradient, our_gradient, samples, sizes)
+    return error, change, sizes.astype(ours.dtype), matrix[:-1]
 
 
 def _start(f_0: Values, mass: jax.Array) -> jax.Array:
