@@ -66,8 +66,8 @@ def places(points: jax.Array, mass: jax.Array, rows: np.ndarray) -> jax.Array:
 
 
 def error(ours: jax.Array, truth: jax.Array, sizes: jax.Array) -> jax.Array:
-    """The largest difference of scores ``(ROWS,)`` over the largest of the sums ``sum |k w|``, at the fakes or at the place
-    of its own: neither hides behind the other.
+    """The largest difference of scores ``(ROWS,)`` over the largest of the sums ``sum |k w|``, at the fakes or at the
+    place of its own: neither hides behind the other.
     """
     difference = jnp.abs(ours - truth)
     at_fakes, other = (shares_of(jnp.max(difference[p]), jnp.max(sizes[p])) for p in (slice(-1), slice(-1, None)))
