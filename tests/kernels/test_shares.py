@@ -52,3 +52,28 @@ def test_every_pair_is_in_one_share_and_shares_are_equal(processes):
                 seen[np.ix_(column, row)] += 1
     assert (seen == 1).all()
     assert set(entries) == {points**2 * (processes + 1) // (2 * processes**2)}
+
+
+def _disturbed(processes, x, kinds):
+    """The whole of a disturbed matrix, from the shares of so many processes."""
+    result = np.zeros((len(x), len(x)))
+    for i in range(processes):
+        share = Share(i, processes, len(x))
+        pieces = shares.build(KERNEL, share, x)
+        noisy = shares.disturbed(share, pieces, jnp.diagonal(KERNEL(x, x)), kinds, jnp.asarray(1e-2), 1e-3, 1e-2)
+        result += np.asarray(shares.columns(share, noisy, x[:, 0], jnp.asarray(0), len(x)))
+    return result
+
+
+def test_noise_is_the_same_whoever_has_a_pair_and_keeps_equal_rows_equal():
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((12, 3)), "float32")
+    x = x.at[10].set(x[1])
+    kinds = jnp.arange(12).at[10].set(1)
+    found, exact = _disturbed(3, x, kinds), np.asarray(KERNEL(x, x))
+    np.testing.assert_allclose(_disturbed(4, x, kinds), found, rtol=1e-5)
+    np.testing.assert_allclose(found, found.T, rtol=1e-5)
+    ridge = 1e-2 * np.diag(np.diagonal(exact))
+    np.testing.assert_allclose((found - ridge)[1], (found - ridge)[10], rtol=1e-5)
+    root = np.sqrt(np.diagonal(exact))
+    noise = (found - ridge - exact) / (1e-2 * np.outer(root, root) + 1e-3 * exact.max())
+    assert 0.8 < noise[np.triu_indices(10)].std() < 1.2

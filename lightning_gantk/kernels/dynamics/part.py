@@ -120,9 +120,9 @@ class Part:
 
         return self._said(work)[:2]
 
-    def disturbed(self, diagonal: jax.Array, rounding: float) -> "Part":
-        """The same part of a K with noise of that size, over the same roots, in every entry."""
-        make = lambda: self._functions.disturbed(self.share, self._pieces, diagonal, rounding)  # noqa: E731
+    def disturbed(self, diagonal: jax.Array, kinds: np.ndarray, *noise: float) -> "Part":
+        """The same part of a K that is disturbed, arguments as for ``shares.disturbed``."""
+        make = lambda: self._functions.disturbed(self.share, self._pieces, diagonal, kinds, *noise)  # noqa: E731
         return Part(self._functions, self.share, self.points, kept=True, pieces=make)
 
     def check(self) -> None:

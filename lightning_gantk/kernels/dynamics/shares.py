@@ -109,13 +109,27 @@ def diagonal(share: Share, pieces: Pieces) -> jax.Array:
     return jnp.zeros(share.points, own.dtype).at[share.start : share.start + share.each].set(own)
 
 
-def disturbed(share: Share, pieces: Pieces, diagonal: jax.Array, rounding: jax.Array) -> Pieces:
-    """The blocks with noise of a size, over the roots of both diagonal entries ``(P,)``, in every pair."""
-    root = jnp.roll(jnp.sqrt(jnp.abs(diagonal)), -share.start)
-    keys = jax.random.split(jax.random.fold_in(jax.random.key(0), share.which), len(pieces))
-    noises = [jax.random.normal(key, piece.shape, piece.dtype) for key, piece in zip(keys, pieces, strict=True)]
-    noises[0] = jnp.triu(noises[0]) + jnp.triu(noises[0], 1).T
-    return tuple(
-        piece + (rounding * root[rows][:, None] * root[columns]).astype(piece.dtype) * noise
-        for (rows, columns), piece, noise in zip(share.blocks, pieces, noises, strict=True)
-    )
+def disturbed(
+    share: Share,
+    pieces: Pieces,
+    diagonal: jax.Array,
+    kinds: jax.Array,
+    rounding: jax.Array,
+    of_largest: float,
+    of_diagonal: float,
+) -> Pieces:
+    """The blocks with noise in every pair and a ridge, as ``accuracy.disturbed`` has them. The noise of a pair is drawn
+    by the numbers of its kinds, so that equal points keep equal rows, whoever has them.
+    """
+    own, top = diagonal[share.start : share.start + share.each], jnp.max(jnp.abs(diagonal))
+    root, kinds = (jnp.roll(values, -share.start) for values in (jnp.sqrt(jnp.abs(diagonal)), kinds))
+    draw = jax.vmap(jax.vmap(lambda pair: jax.random.normal(jax.random.fold_in(jax.random.key(0), pair))))
+
+    def noisy(piece: jax.Array, rows: slice, columns: slice) -> jax.Array:
+        first, second = kinds[rows][:, None], kinds[columns]
+        noise = draw(jnp.minimum(first, second) * share.points + jnp.maximum(first, second))
+        size = rounding * (root[rows][:, None] * root[columns]) + of_largest * top
+        return piece + (size * noise).astype(piece.dtype)
+
+    first, *others = (noisy(piece, *block) for piece, block in zip(pieces, share.blocks, strict=True))
+    return first + jnp.diag(of_diagonal * jnp.abs(own)).astype(first.dtype), *others

@@ -104,7 +104,8 @@ class Together:
             if part.points.dtype == jnp.float32:
                 square, count = np.asarray(messages.total(part.rounding(diagonal)))
                 rounding = float(np.sqrt(square / count))
-            other = part.disturbed(diagonal, rounding)
+            noise = rounding, *self._flow.own_disturbance(part.points.dtype.name, len(mass))
+            other = part.disturbed(diagonal, accuracy.equals(part.points), *noise)
         found = self.solve(other, messages, mass, f_0, fakes)
         with part.precision():
             first, second = weights.astype(part.dtype), found.weights.astype(part.dtype)
