@@ -1,4 +1,6 @@
-"""``python -m benchmarks.accuracy [--cases N] [--seed S] [--processes P] [--folder DIR] [--table FILE.md]``."""
+"""``python -m benchmarks.accuracy [--cases N] [--seed S] [--processes P] [--folder DIR] [--table FILE.md]``, or
+``[--seed S] --case K/B`` for one case alone.
+"""
 
 import argparse
 import itertools
@@ -8,7 +10,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.accuracy.cases import CASES
-from benchmarks.accuracy.run import file_of, keep
+from benchmarks.accuracy.run import file_of, keep, result
 from benchmarks.accuracy.table import failures, table
 
 
@@ -23,7 +25,12 @@ def main(arguments: list[str] | None = None) -> list[dict]:
     )
     parser.add_argument("--table", type=Path, help="write the table here too")
     parser.add_argument("--only-table", action="store_true", help="measure nothing: the table of what is there")
+    parser.add_argument("--case", help="kernel/batch, as failures are listed: measure this one alone, print its row")
     options = parser.parse_args(arguments)
+    if options.case:
+        rows = [result(options.seed, *map(int, options.case.split("/")))]
+        print(json.dumps(rows[0]))
+        return rows
     options.folder.mkdir(parents=True, exist_ok=True)
     files = {index: file_of(options.seed, index, options.folder) for index in range(-(-options.cases // CASES))}
     jobs = [(options.seed, index, options.folder) for index, file in files.items() if not file.exists()]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.accuracy.cases import Setting, batch, settings
+from benchmarks.accuracy.cases import CASES, Setting, batch, settings
 from benchmarks.accuracy.measure import measure
 from lightning_gantk.discriminators import NTKDiscriminator
 
@@ -27,6 +27,18 @@ def results(seed: int, index: int, most_settings: int | None = None, most_batche
             for number in given.numbers[:most_batches]
         ]
     return rows
+
+
+def result(seed: int, index: int, number: int) -> dict:
+    """The row of one batch of a kernel alone.
+
+    Raises:
+        ValueError: If the kernel has no batch of that number.
+    """
+    for given in settings(seed, index):
+        if number in given.numbers:
+            return measure(given, batch(given, seed, index, number), index, number, _discriminator(given)).row()
+    raise ValueError(f"Kernel {index} has no batch {number}: they are numbered from 0 to {CASES - 1}.")
 
 
 def _discriminator(given: Setting) -> NTKDiscriminator:

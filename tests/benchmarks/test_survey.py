@@ -77,6 +77,9 @@ def test_one_kernel_measures_its_batches():
     assert [row["number"] for row in rows] == [0, 1, 2] and all(row["known"] for row in rows)
     # The weights are exact and the kernel is smooth: some hundred roundings of 1.1e-16.
     assert max(row["scores"] for row in rows) < 1e-14
+    assert main(["--case", "66/2"]) == rows[2:]  # the same alone
+    with pytest.raises(ValueError, match="no batch 160"):
+        main(["--case", "66/160"])
 
 
 @pytest.mark.slow
