@@ -105,6 +105,24 @@ def test_an_outlier_among_the_reals_is_looked_at():
         discriminator.fit(real, fake)
 
 
+def test_neither_the_fakes_nor_a_large_sample_hide_behind_the_other():
+    """Sums at an outlier are a thousand times those at the fakes, and either of the two may be wrong."""
+    sizes = np.array([1.0] * 7 + [1e3])
+    for wrong, expected in ((0, 1e-3), (7, 1e-6)):
+        ours = np.zeros(8)
+        ours[wrong] = 1e-3
+        assert float(accuracy.error(ours, np.zeros(8), sizes)) == pytest.approx(expected)
+
+
+def test_accuracy_is_looked_at_beside_the_largest_sample_that_counts():
+    points = jnp.asarray([[1.0, 2.0], [3.0, 1.0], [-9.0, 4.0], [50.0, 60.0]])  # the last one is filling
+    mass = jnp.asarray([0.5, 0.5, 1.0, 0.0])
+    rows = accuracy.rows_of(2, mass)
+    places = np.asarray(accuracy.places(points, mass, rows))
+    np.testing.assert_array_equal(places[:-1], np.asarray(points)[rows[:-1]])
+    np.testing.assert_array_equal(places[-1], [4.0, -9.0])
+
+
 def test_gradients_that_rounding_of_the_gram_matrix_decides_are_doubted():
     """Hinge gives a near pair with opposite goals large weights, of which the gradient there is the difference."""
     real, fake = _batch()
