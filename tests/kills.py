@@ -157,7 +157,7 @@ def _run(trial: Trial, folder: Path, environment: dict[str, str]) -> dict[str, A
         time.sleep(dice.uniform(0.0, 0.6))
     elif trial.moment == "training":
         _until(last.exists)
-        time.sleep(dice.uniform(0.0, 1.5))
+        time.sleep(dice.uniform(0.0, 0.25))
     else:
         children[0].reaches(dice.randint(1, 18 if trial.moment == "save" else 6))
         time.sleep(dice.uniform(0.0, 0.02))

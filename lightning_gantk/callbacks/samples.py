@@ -54,11 +54,17 @@ class SampleGrid(Callback):
         self.every_n_steps, self.num_samples = every_n_steps, num_samples
         self.latest: str | None = None
         self._drawn = -1
+        self._began = False
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        self._began = True
         if trainer.global_step in (0, self._drawn):  # TensorBoard has forgotten the grid of a run that is resumed here
             self._drawn = -1
             self._draw(trainer, pl_module)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
+        if not self._began:  # a run that has no step left to take is resumed
+            self.on_train_start(trainer, pl_module)
 
     def state_dict(self) -> dict[str, Any]:
         return {"drawn": self._drawn}
