@@ -1,4 +1,4 @@
-"""Memory that a run holds, at each validation: ``train.py fit ... --trainer.callbacks+=benchmarks.resident.Resident``."""
+"""Memory that a run holds, at validations: ``train.py fit ... --trainer.callbacks+=benchmarks.resident.Resident``."""
 
 from pathlib import Path
 
