@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.systems import critics, digits, noise, stability, widths, witnesses
+from benchmarks.systems import digits, noise, ridge, score, stability, widths, witnesses
 from lightning_gantk.pictures import style
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images" / "systems"
@@ -13,9 +13,9 @@ _PICTURES: dict[str, Callable] = {
     "widths": widths.draw,
     "stability": stability.draw,
     "noise": noise.draw,
-    "ga_ntk": digits.ga_ntk,
-    "dp_ntk": digits.dp_ntk,
-    "critics": critics.draw,
+    "ridge": ridge.draw,
+    "score": score.draw,
+    "ga_ntk": digits.draw,
 }
 
 

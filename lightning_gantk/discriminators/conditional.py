@@ -10,6 +10,7 @@ from torch.nn.functional import one_hot
 from lightning_gantk.discriminators.base import Discriminator
 from lightning_gantk.discriminators.labels import parted, shape_without_label
 from lightning_gantk.discriminators.ntk import NTKDiscriminator
+from lightning_gantk.discriminators.private import PrivateMeanEmbedding
 from lightning_gantk.discriminators.product_kernel import ProductKernel
 from lightning_gantk.errors import ConfigError
 
@@ -82,3 +83,8 @@ def _(discriminator: NTKDiscriminator, classes: int) -> Discriminator:
             "or the ridge solution of its loss: leave out 'keep' and 'gradient_penalty', or the generator's 'classes'."
         )
     return ProductKernel(discriminator, classes)
+
+
+@conditional.register
+def _(discriminator: PrivateMeanEmbedding, classes: int) -> Discriminator:
+    return discriminator.of_classes(classes)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lightning_gantk.architectures import Architecture, Network
 from lightning_gantk.discriminators.base import Discriminator, check_batch
+from lightning_gantk.discriminators.labels import parted, shape_without_label
 from lightning_gantk.empirical import features
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.losses import IPM
@@ -28,16 +29,20 @@ class PrivateMeanEmbedding(Discriminator):
 
     With ``epsilon: .inf`` there is no noise: MMD to the whole data set, at the cost of the fakes alone.
 
+    With classes it is ``M~ = mean_j phi(y_j) onehot(l_j)^T + noise``, the product kernel ``k(x, x') [l = l']``, at the
+    same sensitivity: a generator with ``classes`` asks for it. Its fakes have the classes of the real batch, so that
+    the number of reals of each class is not protected.
+
     Args:
         network: An architecture, or any torch module that maps ``(N, ...)`` to ``(N,)`` or ``(N, O)``, each sample by
             itself; it is copied, and never trained.
         epsilon: Positive; infinity for no privacy.
         delta: Between 0 and 1; well below 1 / m.
         width: Units (channels) of every hidden layer of an architecture; None for its usual ones.
-        classes: None: reals are unlabelled.
+        classes: K, of samples that carry their class; None of samples without. That of the generator is taken.
 
     Attributes:
-        embedding: M~, ``(P,)``.
+        embedding: M~, ``(P,)``, or ``(K, P)`` with classes.
 
     Raises:
         ConfigError: If an argument is out of range, or reals are to be seen a second time.
@@ -69,10 +74,10 @@ class PrivateMeanEmbedding(Discriminator):
             raise ConfigError(f"'network' must be an Architecture or a torch module, got {network!r}.")
         if width is not None and width < 1:
             raise ConfigError(f"'width' must be at least 1, got {width}.")
-        if classes is not None:
-            raise ConfigError(f"PrivateMeanEmbedding takes unlabelled reals: leave 'classes' out, got {classes}.")
+        if classes is not None and classes < 2:
+            raise ConfigError(f"'classes' must be at least 2, or null, got {classes}.")
         self.sigma = gaussian_sigma(epsilon, delta)
-        self.epsilon, self.delta, self.width = epsilon, delta, width
+        self.epsilon, self.delta, self.width, self.classes = epsilon, delta, width, classes
         self._pattern = (network,)  # in a tuple, so that torch does not register a module twice
         self.network: nn.Module | None = None
         self._in_shape: tuple[int, ...] | None = None
@@ -84,14 +89,16 @@ class PrivateMeanEmbedding(Discriminator):
             return
         if self._in_shape is not None:
             raise ConfigError(f"Built for samples of shape {self._in_shape}, got {in_shape}.")
+        shape = in_shape if self.classes is None else shape_without_label(in_shape)
         (pattern,) = self._pattern
         if isinstance(pattern, Architecture):
-            self.network = pattern.network(self.width or pattern.usual_width, in_shape)
+            self.network = pattern.network(self.width or pattern.usual_width, shape)
         else:
             self.network = copy.deepcopy(pattern)
         self.network.requires_grad_(False).eval()
         size = sum(parameter.numel() for parameter in self.network.parameters())
-        self.register_buffer("embedding", torch.zeros(size).to(next(self.network.parameters())))
+        like = next(self.network.parameters())
+        self.register_buffer("embedding", like.new_zeros(size if self.classes is None else (self.classes, size)))
         self.register_buffer("seen", torch.zeros((), dtype=torch.long))
         self._in_shape = in_shape
 
@@ -134,13 +141,16 @@ class PrivateMeanEmbedding(Discriminator):
         """Scores ``(N,)`` of samples ``(N, ...)``, differentiable in them."""
         if self._difference is None:
             raise ConfigError("PrivateMeanEmbedding has no scores before fit(real, fake).")
-        found = [2 * (phi @ self._difference.to(phi)) for phi in self._features(x.to(self.embedding))]
+        samples, rows = self._parted(x.to(self.embedding))
+        along = self._difference.to(samples).view(-1, self._difference.shape[-1])
+        found = [2 * (phi @ along.T).gather(1, own[:, None])[:, 0] for phi, own in self._features(samples, rows)]
         return torch.cat(found).to(x.dtype)
 
     @torch.no_grad()
     def gram(self, x: Tensor) -> Tensor:
-        phi = torch.cat(list(self._features(x.to(self.embedding))))
-        return phi @ phi.T
+        samples, rows = self._parted(x.to(self.embedding))
+        phi = torch.cat([phi for phi, _ in self._features(samples, rows)])
+        return phi @ phi.T * (rows[:, None] == rows)
 
     def statistics(self, real_scores: Tensor, fake_scores: Tensor) -> dict[str, Tensor]:
         """As the base class, with the epsilon that was spent; infinite where there is no noise."""
@@ -156,16 +166,45 @@ class PrivateMeanEmbedding(Discriminator):
             self.network.eval()
         return self
 
-    def _mean(self, x: Tensor) -> Tensor:
-        return torch.stack([phi.sum(0) for phi in self._features(x)]).sum(0) / len(x)
+    def of_classes(self, classes: int) -> "PrivateMeanEmbedding":
+        """One of the same settings for samples that carry one of so many classes.
 
-    def _features(self, x: Tensor) -> Iterable[Tensor]:
-        """Features phi of samples, ``(B, P)`` at a time."""
+        Raises:
+            ConfigError: If it has another number of classes already.
+        """
+        if self.classes not in (None, classes):
+            raise ConfigError(f"PrivateMeanEmbedding has {self.classes} classes and the generator {classes}.")
+        (network,) = self._pattern
+        return PrivateMeanEmbedding(network, self.epsilon, self.delta, self.width, classes)
+
+    def _mean(self, x: Tensor) -> Tensor:
+        samples, rows = self._parted(x)
+        total = self.embedding.new_zeros(self.classes or 1, self.embedding.shape[-1])
+        for phi, own in self._features(samples, rows):
+            total.index_add_(0, own, phi)
+        return total.view_as(self.embedding) / len(x)
+
+    def _parted(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Samples without their class, and the row of the embedding that each belongs to."""
         self.build(tuple(x.shape[1:]))
+        if self.classes is None:
+            return x, torch.zeros(len(x), dtype=torch.long, device=x.device)
+        samples, labels = parted(x)
+        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < self.classes:
+            raise ConfigError(
+                f"Samples carry their class last, between 0 and {self.classes - 1}; got {int(labels.min())} to "
+                f"{int(labels.max())}. Without classes in the generator and the data leave 'classes' out."
+            )
+        return samples, labels
+
+    def _features(self, samples: Tensor, rows: Tensor) -> Iterable[tuple[Tensor, Tensor]]:
+        """Features phi of samples, ``(B, P)`` at a time, and their rows of the embedding."""
         assert self.network is not None
         parameters = {name: parameter.detach() for name, parameter in self.network.named_parameters()}
-        for part in x.split(max(1, _CHUNK // len(self.embedding))):
-            yield nn.functional.normalize(features(self.network, parameters, part), dim=1)
+        size = max(1, _CHUNK // self.embedding.shape[-1])
+        for part, own in zip(samples.split(size), rows.split(size), strict=True):
+            yield nn.functional.normalize(features(self.network, parameters, part), dim=1), own
 
     def extra_repr(self) -> str:
-        return f"epsilon={self.epsilon:g}, delta={self.delta:g}, sigma={self.sigma:.6g}"
+        of = "" if self.classes is None else f", classes={self.classes}"
+        return f"epsilon={self.epsilon:g}, delta={self.delta:g}, sigma={self.sigma:.6g}{of}"

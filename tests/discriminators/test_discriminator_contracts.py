@@ -195,7 +195,7 @@ class TestPrivateMeanEmbedding(DiscriminatorContract):
     refused = (
         (lambda: PrivateMeanEmbedding(MLP(1), 0.0, 1e-5), "'epsilon' must be positive"),
         (lambda: PrivateMeanEmbedding(MLP(1), 1.0, 1.0), "'delta' must lie between 0 and 1"),
-        (lambda: PrivateMeanEmbedding(MLP(1), 1.0, 1e-5, classes=10), "takes unlabelled reals"),
+        (lambda: PrivateMeanEmbedding(MLP(1), 1.0, 1e-5, classes=1), "'classes' must be at least 2"),
         (lambda: PrivateMeanEmbedding(MLP(1), 1.0, 1e-5).fit(torch.zeros(2, 3), torch.ones(2, 3)), "call prepare"),
         (lambda: PrivateMeanEmbedding(MLP(1), 1.0, 1e-5).prepare([]), "no real samples"),
     )

@@ -7,6 +7,8 @@ import torch
 
 from lightning_gantk.architectures import MLP
 from lightning_gantk.discriminators import PrivateMeanEmbedding
+from lightning_gantk.discriminators.conditional import conditional
+from lightning_gantk.discriminators.labels import joined
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.privacy import gaussian_delta, gaussian_epsilon, gaussian_sigma, rdp_epsilon
 
@@ -83,6 +85,45 @@ def test_without_noise_the_generator_follows_the_mmd_to_all_reals():
         slope = (energy(at + move) - energy(at - move)) / (2 * step)
         # M~ was released in float32
         assert float(slope) == pytest.approx(float(gradient[i, a]), abs=1e-6)
+
+
+def _labelled(samples, epsilon=math.inf):
+    torch.manual_seed(0)
+    discriminator = conditional(PrivateMeanEmbedding(MLP(1), epsilon, 1e-5, width=32), 3)
+    discriminator.build((3,))
+    discriminator.prepare(samples.split(7))
+    return discriminator
+
+
+def test_with_classes_it_is_the_mmd_of_the_product_kernel_to_all_reals():
+    labels = torch.arange(20) % 3
+    reals, fake = joined(torch.randn(20, 2) + 1, labels), joined(torch.randn(6, 2), labels[:6])
+    discriminator = _labelled(reals)
+    assert discriminator.embedding.shape[0] == 3
+    discriminator.fit(reals[:6], fake)
+    matrix = discriminator.gram(torch.cat([fake, reals]))
+    assert (matrix[:6, :6][labels[:6, None] != labels[:6]] == 0).all()
+    wanted = 2 * (matrix[:, :6].mean(1) - matrix[:, 6:].mean(1))
+    # Sums of 26 numbers of at most 1 in float32
+    torch.testing.assert_close(discriminator(torch.cat([fake, reals])), wanted, rtol=0, atol=26 * 2**-23)
+
+
+def test_a_class_that_changes_moves_the_embedding_by_no_more_than_two_over_m():
+    reals = joined(torch.randn(20, 2), torch.arange(20) % 3)
+    other = reals.clone()
+    other[4] = torch.tensor([50.0, -80.0, 2.0])
+    first, second = (_labelled(one).embedding for one in (reals, other))
+    assert 0 < (first - second).norm() <= 2 / 20
+
+
+def test_classes_that_are_none_are_refused():
+    discriminator = _labelled(joined(torch.randn(20, 2), torch.arange(20) % 3))
+    with pytest.raises(ConfigError, match="class last, between 0 and 2; got 3 to 3"):
+        discriminator.fit(torch.zeros(4, 3), joined(torch.zeros(4, 2), torch.full((4,), 3)))
+    with pytest.raises(ConfigError, match="has 3 classes and the generator 4"):
+        conditional(discriminator, 4)
+    with pytest.raises(ConfigError, match="'classes' must be at least 2"):
+        PrivateMeanEmbedding(MLP(1), 1.0, 1e-5, classes=1)
 
 
 def test_reals_are_seen_once():

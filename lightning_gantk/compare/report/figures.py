@@ -45,7 +45,7 @@ def curves(results: Results, metric: str) -> str:
             continue
         drawn = [(steps, means, errors), (seconds, means, errors)]
         if results.specification.budget is not None:  # runs end at the same second, not at the same step
-            drawn[1] = _mean_over_time(runs)
+            drawn[1] = mean_over_time(runs)
         for axis, (x, means, errors), size in zip(axes, drawn, (1.0, unit.size), strict=True):
             shown += means
             x = np.divide(x, size)
@@ -144,7 +144,7 @@ def _mean_curve(runs: list[Series]) -> tuple[list[float], list[float], list[floa
     return [float(step) for step in steps], seconds, [summary.mean for summary in summaries], errors
 
 
-def _mean_over_time(runs: list[Series]) -> tuple[list[float], list[float], list[float]]:
+def mean_over_time(runs: list[Series]) -> tuple[list[float], list[float], list[float]]:
     """Seconds; mean values and standard errors there, straight between the values of each run."""
     curves = [(list(series.seconds().values()), list(series.values().values())) for series in runs]
     until = min(seconds[-1] for seconds, _ in curves)
