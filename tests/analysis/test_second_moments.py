@@ -4,7 +4,10 @@ import pytest
 import torch
 
 from lightning_gantk.analysis import SecondMomentModel
+from lightning_gantk.discriminators import NTKDiscriminator
 from lightning_gantk.errors import ConfigError
+from lightning_gantk.kernels import RBF
+from lightning_gantk.losses import IPM
 
 
 def test_eigenvalues_of_both_orders_of_steps():
@@ -50,6 +53,30 @@ def test_split_radius_of_two_fakes():
     assert SecondMomentModel(1.0, 1.0, 0.1, 0.1, mass_gap=-0.5).split_radius == pytest.approx(0.679778, abs=1e-6)
     assert SecondMomentModel(1.0, 1.0, 0.1, 0.1, mass_gap=-0.2).split_radius == pytest.approx(0.385697, abs=1e-6)
     assert SecondMomentModel(1.0, 1.0, 0.1, 0.1, mass_gap=0.2).split_radius == 0
+
+
+def test_split_fakes_beside_one_of_two_reals_are_a_minimum_that_misses_the_other():
+    """Reals at -3 and 3, both fakes beside 3: no gradient reaches them, and MMD^2 has positive curvature."""
+    pytest.importorskip("jax")
+    real = torch.tensor([[-3.0], [3.0]], dtype=torch.float64)
+    discriminator = NTKDiscriminator(RBF(gamma=0.5), IPM(), dtype="float64", check_every=0)
+
+    def slope(at):
+        """Of MMD^2, twice that of the mean score with f held fixed."""
+        x = at.clone().requires_grad_()
+        discriminator.fit(real, at)
+        return 2 * torch.autograd.grad(discriminator(x).mean(), x)[0][:, 0]
+
+    radius, step = SecondMomentModel(1.0, 1.0, 0.1, 0.1, mass_gap=-0.5).split_radius, 1e-5
+    fake = torch.tensor([[3 - radius], [3 + radius]], dtype=torch.float64)
+    # The other real, d = 5.32 away from the nearer fake, pulls with d e^(-d^2 / 2) / 2 = 1.9e-6.
+    assert float(slope(fake).abs().max()) < 2.5e-6
+    assert float((discriminator(fake).mean() - discriminator(real).mean()).detach()) == pytest.approx(
+        0.404724, abs=1e-6
+    )
+    moves = step * torch.eye(2, dtype=torch.float64)[:, :, None]
+    curvature = torch.stack([slope(fake + move) - slope(fake - move) for move in moves]) / (2 * step)
+    assert torch.linalg.eigvalsh(curvature).tolist() == pytest.approx([0.213462, 0.550146], abs=1e-5)
 
 
 def test_bad_numbers_are_refused():

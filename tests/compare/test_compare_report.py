@@ -12,6 +12,7 @@ from PIL import Image
 from tiny import write_config
 from torch.utils.tensorboard import SummaryWriter
 
+from benchmarks import compared
 from lightning_gantk import files
 from lightning_gantk.compare.command import main
 from lightning_gantk.compare.plan.runs import runs_of
@@ -157,6 +158,21 @@ def test_markdown_and_csv_say_the_same(specification):
     assert "| good | **2.033 ± 0.088** |" in text and "Welch's t-test" in text
     lines = (specification.folder / "results.csv").read_text().splitlines()
     assert len(lines) == 10 and lines[1].startswith("good,0,finished,2.0,20,")
+
+
+def test_page_of_the_documentation_has_the_tables_and_the_last_grids(specification, monkeypatch):
+    monkeypatch.setattr(compared, "CONFIGS", Path.cwd())
+    Path("compare").mkdir()
+    for name in ("spec.yaml", "tiny.yaml"):
+        Path("compare", name).write_text(Path(name).read_text())
+    Path("page.md").write_text("Before.\n")
+    compared.main(["spec", "--page=page.md", "--pictures=pictures", "--columns=2"])
+    page = Path("page.md").read_text()
+    assert page.startswith("Before.") and sections.summary(collect(specification)).markdown() in page
+    assert "Not counted: bad, seed 2" in page and "Run time" in page and "Hardware" not in page
+    assert [path.name for path in Path("pictures").iterdir()] == ["spec_samples.png"]  # no seconds without a budget
+    drawn = compared.samples(collect(specification), columns=2)
+    assert [ax.get_title() for ax in drawn.axes if ax.images] == list(_VALUES)
 
 
 def test_best_value_is_another_than_the_last(specification):

@@ -10,6 +10,7 @@ import yaml
 from tiny import write_config
 from torch.utils.tensorboard import SummaryWriter
 
+from benchmarks.compared import curves
 from lightning_gantk import files
 from lightning_gantk.compare.command import main
 from lightning_gantk.compare.plan.runs import arguments, cells
@@ -245,6 +246,13 @@ def test_report_shows_what_was_tried_and_fid_by_seconds(compared, capsys):
     assert [row["run"] for row in rows] == ["one", "one", "two", "two"]
     assert float(rows[1]["training_seconds"]) == pytest.approx(6.2)  # logs are in float32
     assert results.others == 0
+
+
+def test_picture_of_the_documentation_has_a_line_over_the_seconds_for_each_entry(compared):
+    drawn = curves(collect(compared))
+    lines = drawn.axes[0].lines
+    assert [line.get_label() for line in lines] == collect(compared).cells
+    assert [line.get_xdata()[-1] for line in lines] == [pytest.approx(5.2)] * len(lines)  # the earliest end
 
 
 def test_status_names_trials(compared, capsys):

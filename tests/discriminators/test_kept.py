@@ -35,13 +35,17 @@ def _slope(discriminator, x):
 
 @pytest.mark.parametrize(
     ("decay", "wanted"),
-    [(1.0, {1: 0.099900, 10: 0.095917, 60: None}), (0.1, {1: 0.099900, 10: 0.094734, 60: None})],
+    [
+        (1.0, {1: 0.099900, 10: 0.095917, 100: 0.036946}),
+        (0.1, {1: 0.099900, 10: 0.094734, 100: -0.059844}),
+        (0.01, {1: 0.099900, 10: 0.094591, 100: -0.093490}),
+    ],
 )
 def test_alternating_steps_are_those_of_becker(decay, wanted):
-    """A fake at 0.1 beside a real at 0: steps 0.1 and 0.01; beyond 10 steps against the sum over all past fakes."""
+    """A fake at 0.1 beside a real at 0: steps 0.1 and 0.01; and each step is that of the sum over all past fakes."""
     discriminator = _kept(time=_euler_time(0.1, decay), decay=decay, forget=1e-9)
     x, past = _column(0.1), []
-    for step in range(1, 61):
+    for step in range(1, 101):
         discriminator.fit(_column(0.0), x)
         past.append(float(x))
         ages = [(1 - 0.1 * decay) ** (len(past) - 1 - s) for s in range(len(past))]
@@ -53,7 +57,7 @@ def test_alternating_steps_are_those_of_becker(decay, wanted):
         slope = float(_slope(discriminator, x))
         assert slope == pytest.approx(by_hand, abs=1e-12)
         x = x - 0.01 * slope
-        if wanted.get(step) is not None:
+        if step in wanted:
             assert float(x) == pytest.approx(wanted[step], abs=1e-6)
 
 

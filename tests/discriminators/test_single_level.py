@@ -19,14 +19,23 @@ def _column(*values):
 
 
 def _loss(real, fake, time, kernel=_UNIT, **options):
+    return _loss_of(SingleLevelNTK(kernel, time, **options), real, fake)
+
+
+def _loss_of(discriminator, real, fake):
     fake = fake.clone().requires_grad_()
-    loss = SingleLevelNTK(kernel, time, **options).generator_loss(real, fake)
+    loss = discriminator.generator_loss(real, fake)
     return float(loss.detach()), torch.autograd.grad(loss, fake)[0]
 
 
 @pytest.mark.parametrize(
     ("time", "x", "value", "slope"),
-    [(2.0, 1.0, 0.689426, 0.351604), (0.5, 1.0, 1.064103, 0.241139), (10.0, 1.0, 0.980640, 0.116269)],
+    [
+        (2.0, 1.0, 0.689426, 0.351604),
+        (0.5, 1.0, 1.064103, 0.241139),
+        (10.0, 1.0, 0.980640, 0.116269),
+        (10.0, 0.2, 0.516135, 0.288904),
+    ],
 )
 def test_one_real_and_one_fake(time, x, value, slope):
     found, gradient = _loss(_column(0.0), _column(x), time)
@@ -79,6 +88,21 @@ def test_fakes_that_equal_the_reals_are_not_the_minimum_at_a_finite_time():
     value, gradient = _loss(real, _column(-0.22464, 1.206656, 2.822624), 3.0)
     assert value == pytest.approx(1.468405, abs=1e-6)
     assert float(gradient.abs().max()) < 1e-5  # places of 6 digits
+
+
+@pytest.mark.parametrize(
+    ("time", "minimum"), [(30.0, (-0.0743, 1.1143, 2.6206)), (300.0, (-0.0203, 1.0303, 2.5310))], ids=["30", "300"]
+)
+def test_the_minimum_comes_nearer_to_the_reals_with_time(time, minimum):
+    real, at, step = _column(0.0, 1.0, 2.5), _column(*minimum), 1e-5
+    discriminator = SingleLevelNTK(_UNIT, time)
+    value, gradient = _loss_of(discriminator, real, at)
+    assert value < _loss_of(discriminator, real, real)[0]
+    moves = step * torch.eye(3, dtype=torch.float64)[:, :, None]
+    ahead, behind = ([_loss_of(discriminator, real, at + side * move)[1] for move in moves] for side in (1, -1))
+    curvature = [(one - other)[:, 0] for one, other in zip(ahead, behind, strict=True)]
+    away = torch.linalg.solve(torch.stack(curvature) / (2 * step), gradient[:, 0])  # Newton's step to it
+    assert float(away.abs().max()) < 5e-5  # places of 4 digits
 
 
 @pytest.mark.parametrize(
