@@ -59,9 +59,8 @@ def tensors(given: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     return points[len(given.x) :], points[: len(given.x)]
 
 
-def step(discriminator: Discriminator, given: Batch) -> Callable[[], torch.Tensor]:
+def step(discriminator: Discriminator, real: torch.Tensor, fake: torch.Tensor) -> Callable[[], torch.Tensor]:
     """What a training step asks of a discriminator: fit, scores of the fakes, gradient in the fakes."""
-    real, fake = tensors(given)
 
     def run() -> torch.Tensor:
         discriminator.fit(real, fake)
@@ -116,9 +115,9 @@ def infinite(
     architecture: Architecture, loss: AdversarialLoss, given: Batch, time: float = 1.0
 ) -> Callable[[], torch.Tensor]:
     """``step`` of the infinite-width discriminator."""
-    return step(NTKDiscriminator(architecture, loss, time=time), given)
+    return step(NTKDiscriminator(architecture, loss, time=time), *tensors(given))
 
 
 def finite(architecture: Architecture, loss: AdversarialLoss, width: int, given: Batch) -> Callable[[], torch.Tensor]:
     """``step`` of the finite one, with one optimizer step."""
-    return step(FiniteDiscriminator(architecture, loss, width=width), given)
+    return step(FiniteDiscriminator(architecture, loss, width=width), *tensors(given))

@@ -30,7 +30,7 @@ def rows(options: Options) -> Iterator[Row]:
     )
     given = problems.batch(n, channels=3)
     for loss in (IPM(), LSGAN(), Vanilla()):
-        step = problems.step(NTKDiscriminator(RELU_MLP, loss), given)
+        step = problems.step(NTKDiscriminator(RELU_MLP, loss), *problems.tensors(given))
         step()
         before = bridge.copies()
         found = trace.of(step, 1 if options.tiny else 10)

@@ -80,7 +80,8 @@ def _(discriminator: NTKDiscriminator, classes: int) -> Discriminator:
     if not discriminator.fits_parts:
         raise ConfigError(
             "With classes an infinitely wide discriminator is one for each class, fitted anew at each step by a flow "
-            "or the ridge solution of its loss: leave out 'keep' and 'gradient_penalty', or the generator's 'classes'."
+            "or the ridge solution of its loss: leave out 'keep', 'gradient_penalty' and 'features', or 'classes' of "
+            "the generator."
         )
     return ProductKernel(discriminator, classes)
 

@@ -26,6 +26,7 @@ class Training:
         solution: "flow" or "ridge".
         ridge: lambda of the ridge solution.
         gradient_penalty: alpha of the ridge solution.
+        features: Landmarks that stand for the batch; None for all of it.
 
     Raises:
         ConfigError: If an option is out of range, or two contradict each other.
@@ -40,6 +41,7 @@ class Training:
     solution: Literal["flow", "ridge"]
     ridge: float | None
     gradient_penalty: float
+    features: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.inertia < math.inf:
@@ -56,6 +58,16 @@ class Training:
             )
         if self.inertia and (self.keep or self.decay):
             raise ConfigError("A heavy ball starts from rest: leave 'inertia' out, or 'keep' and 'decay'.")
+        if self.features is not None and (self.keep or self.gradient_penalty):
+            raise ConfigError(
+                "'features' are landmarks of one batch, and stand for sums of the kernel alone: leave out 'keep' and "
+                "'gradient_penalty', or 'features'."
+            )
+        if self.features is not None and self.solution == "ridge" and self.loss.slopes != "constant":
+            raise ConfigError(
+                f"The ridge solution of {self.loss!r} needs the Gram matrix of the batch: leave out 'features', or "
+                "take IPM."
+            )
         if self.solution == "flow":
             if self.gradient_penalty:
                 raise ConfigError("'gradient_penalty' is of solution='ridge', with IPM.")
@@ -85,6 +97,14 @@ class Training:
         if self.ridge is not None and self.gradient_penalty:
             return PenalisedDiscriminator(kernel, float(self.ridge), float(self.gradient_penalty), dtype)
         return CompiledDiscriminator(kernel, flow, dtype)
+
+    def on_landmarks(self, kernel: "Kernel", flow: "GradientFlow", dtype: str) -> Any:
+        """The compiled functions of a fit on landmarks; None without ``features``."""
+        if self.features is None:
+            return None
+        from lightning_gantk.kernels.dynamics.landmarks import OnLandmarks
+
+        return OnLandmarks(kernel, flow, dtype)
 
     def flow(self) -> "GradientFlow":
         """What finds the dual weights."""

@@ -122,6 +122,29 @@ def test_fit_takes_lightnings_own_switches(config):
     assert not list(Path().rglob("*.ckpt"))
 
 
+_LANDMARKS = {
+    "discriminator": {
+        "class_path": "lightning_gantk.discriminators.NTKDiscriminator",
+        "init_args": {
+            "kernel": {"class_path": "lightning_gantk.kernels.RBF"},
+            "loss": "lightning_gantk.losses.IPM",
+            "features": 4,
+        },
+    }
+}
+
+
+def test_landmarks_are_chosen_in_yaml_and_their_error_is_logged(config, capsys):
+    Path("landmarks.yaml").write_text(yaml.safe_dump({"model": _LANDMARKS}))
+    told = ["fit", "--config", "tiny.yaml", "--config", "landmarks.yaml", "--model.statistics_every", "1"]
+    run = main(told)
+    assert run.model.discriminator.landmarks.count == 4
+    logged = _scalars(run.trainer.log_dir, "train/landmark_error")
+    assert len(logged) == 6 and all(0 < value < 2 for value in logged.values())
+    line = _fails([*told, "--model.discriminator.init_args.keep", "true"], capsys)
+    assert "leave out 'keep' and 'gradient_penalty', or 'features'" in line
+
+
 def test_logger_of_another_kind_stands_beside_the_runs_own(config):
     cli = main(["fit", "--config", "tiny.yaml", "--trainer.logger", "tiny.Memory", "--trainer.max_steps", "1"])
     own, other = cli.trainer.loggers

@@ -98,6 +98,12 @@ class TestInfiniteWithInertia(DiscriminatorContract):
         return NTKDiscriminator(MLP(1), LSGAN(), dtype="float64", inertia=0.1)
 
 
+@pytest.mark.slow
+class TestOnLandmarks(DiscriminatorContract):
+    def make(self):
+        return NTKDiscriminator(RBF(0.5), LSGAN(), dtype="float64", features=6)
+
+
 class TestNoiseInjected(DiscriminatorContract):
     of_fakes = False
     refused = (

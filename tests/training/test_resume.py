@@ -213,7 +213,11 @@ def _with_ntk() -> GAN:
     return GAN(DCGANGenerator((1, 32, 32), 4, 2), NTKDiscriminator(MLP(hidden_layers=1), LSGAN()))
 
 
-@pytest.mark.parametrize("make", [_with_finite, _with_ntk])
+def _with_landmarks() -> GAN:
+    return GAN(DCGANGenerator((1, 32, 32), 4, 2), NTKDiscriminator(RBF(gamma=0.5), IPM(), features=6, check_every=0))
+
+
+@pytest.mark.parametrize("make", [_with_finite, _with_ntk, _with_landmarks])
 def test_resume_with_real_parts_is_exact(make, tmp_path):
     def gan() -> GAN:
         seed_everything(0)

@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -13,31 +12,16 @@ from lightning_gantk.kernels.base import Kernel
 from lightning_gantk.kernels.dynamics import accuracy, piecewise
 from lightning_gantk.kernels.dynamics.gradient_flow import GradientFlow, Solved, keeps_gram
 from lightning_gantk.kernels.dynamics.messages import Messages
+from lightning_gantk.kernels.dynamics.problem import (
+    Count,
+    Trained,
+    Values,
+    none_unsolved,
+    problem,
+    solved_on_host,
+    start_of,
+)
 from lightning_gantk.kernels.dynamics.together import Together
-
-Count = int | jax.Array | tuple[int | jax.Array, int | jax.Array]  # of samples; of a part, with that of the whole
-Values = tuple[jax.Array, jax.Array] | None  # of a function on the fakes and on the reals
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A trained discriminator.
-
-    Attributes:
-        points: Training points ``(P, ...)``, fakes and then reals, each filled up to its capacity.
-        weights: Dual weights ``(P,)``; 0 on filling; NaN where the solver came to no end.
-        converged: Whether the solver came to its end (a scalar boolean).
-        error: What the solver says of its error, see ``gradient_flow.Solved``.
-        products: How many products with the Gram matrix the weights took.
-        fakes: How many of the points are fakes or their filling.
-    """
-
-    points: jax.Array
-    weights: jax.Array
-    converged: jax.Array
-    error: jax.Array
-    products: jax.Array
-    fakes: int
 
 
 class CompiledDiscriminator:
@@ -53,7 +37,7 @@ class CompiledDiscriminator:
         self.dtype, self._flow = dtype, flow
         # Closures, so that each discriminator has a compilation cache of its own that ends with it.
         self._fit = jax.jit(lambda *arguments: _fit(kernel, flow, dtype, *arguments))
-        self._batch = jax.jit(lambda *arguments: _problem(dtype, *arguments))
+        self._batch = jax.jit(lambda *arguments: problem(dtype, *arguments))
         self._matrix = jax.jit(lambda *arguments: _matrix(kernel, dtype, *arguments))
         self._solve, self._solve_stiff = (
             jax.jit(lambda *arguments, solve=solve: _solve(solve, *arguments), static_argnums=3)
@@ -118,7 +102,7 @@ class CompiledDiscriminator:
             if messages and self._products and not self._flow.whole:
                 points, mass = self._batch(real, fake, real_count, fake_count)
                 part = self._together.part(points, messages)
-                found = self._together.solve(part, messages, mass, _start(f_0, mass), len(fake))
+                found = self._together.solve(part, messages, mass, start_of(f_0, mass), len(fake))
                 return Trained(points, *found, fakes=len(fake))
             if not self._keeps(real, fake):
                 return Trained(*self._fit(real, fake, real_count, fake_count, f_0), fakes=len(fake))
@@ -177,7 +161,7 @@ class CompiledDiscriminator:
             if messages and self._products and not self._flow.whole:
                 part = self._together.part(trained.points, messages)
                 if part.kept:
-                    given = trained.weights, mass, _start(f_0, mass), trained.fakes
+                    given = trained.weights, mass, start_of(f_0, mass), trained.fakes
                     sensitivity = self._together.sensitivity(part, messages, *given)
         return accuracy.Accuracy(evaluation, gradient, sensitivity, float(trained.error), bends)
 
@@ -202,12 +186,8 @@ class CompiledDiscriminator:
                 found = self._solve_stiff(matrix, mass, f_0, fakes)  # compiled where it is needed alone
                 return found._replace(products=found.products + spent)
             host, host_mass, host_f_0 = jax.device_get((matrix, mass, f_0))  # one crossing for all
-            start = np.zeros(len(host_mass)) if host_f_0 is None else np.concatenate(host_f_0).astype(mass.dtype)
-            wide = host_mass.astype(np.float64), fakes, start.astype(np.float64)
-            found = self._flow.weights_on_host(piecewise.KeptGram(host), *wide)
-            weights = (found.weights if found.reached else np.full_like(found.weights, np.nan)).astype(mass.dtype)
             there = next(iter(mass.devices()))
-            return Solved(*jax.device_put((weights, found.reached, found.drift, found.events), there))  # and one back
+            return solved_on_host(self._flow, piecewise.KeptGram(host), host_mass, fakes, host_f_0, there)
 
     def _keeps(self, real: jax.Array, fake: jax.Array) -> bool:
         """Whether the weights are found from a Gram matrix that is kept."""
@@ -257,13 +237,13 @@ def _fit(
     fake_count: Count,
     f_0: Values,
 ) -> tuple[jax.Array, ...]:
-    points, mass = _problem(dtype, real, fake, real_count, fake_count)
+    points, mass = problem(dtype, real, fake, real_count, fake_count)
     is_fake = jnp.arange(len(points)) < len(fake)
-    return points, *_none_unsolved(flow.weights(kernel, points, mass, is_fake, _start(f_0, mass)))
+    return points, *none_unsolved(flow.weights(kernel, points, mass, is_fake, start_of(f_0, mass)))
 
 
 def _matrix(kernel: Kernel, dtype: str, real: jax.Array, fake: jax.Array, *counts: Count) -> tuple:
-    points, mass = _problem(dtype, real, fake, *counts)
+    points, mass = problem(dtype, real, fake, *counts)
     return points, mass, expansion.gram(kernel, points)
 
 
@@ -271,13 +251,8 @@ def _solve(solve: Callable, matrix: jax.Array, mass: jax.Array, f_0: Values, fak
     """Weights from a Gram matrix, worked out in float64 and rounded once."""
     wide = mass.astype("float64")
     is_fake = jnp.arange(len(mass)) < fakes
-    found = _none_unsolved(solve(matrix, wide, is_fake, _start(f_0, wide)))
+    found = none_unsolved(solve(matrix, wide, is_fake, start_of(f_0, wide)))
     return found._replace(weights=found.weights.astype(mass.dtype), products=found.products.astype("int32"))
-
-
-def _none_unsolved(found: Solved) -> Solved:
-    """NaN for weights of a solver that came to no end: whoever does not wait to hear of it must not take them."""
-    return found._replace(weights=jnp.where(found.converged, found.weights, jnp.nan))
 
 
 def _both_at_these_fakes(
@@ -308,25 +283,3 @@ def _compare(
     error = accuracy.error(ours, truth, sizes)
     change = accuracy.change(gradient, our_gradient, samples, sizes)
     return error, change, sizes.astype(ours.dtype), matrix[:-1]
-
-
-def _start(f_0: Values, mass: jax.Array) -> jax.Array:
-    """f_0 on the training points, in the dtype of their masses."""
-    return jnp.zeros_like(mass) if f_0 is None else jnp.concatenate(f_0).astype(mass.dtype)
-
-
-def _problem(
-    dtype: str, real: jax.Array, fake: jax.Array, real_count: Count, fake_count: Count
-) -> tuple[jax.Array, jax.Array]:
-    """Training points and their masses."""
-    mass = jnp.concatenate([_mass(len(fake), fake_count, dtype), _mass(len(real), real_count, dtype)])
-    return _join(real, fake).astype(dtype), mass
-
-
-def _join(real: jax.Array, fake: jax.Array) -> jax.Array:
-    return jnp.concatenate([fake, real])
-
-
-def _mass(rows: int, count: Count, dtype: str) -> jax.Array:
-    there, whole = count if isinstance(count, tuple) else (count, count)
-    return jnp.where(jnp.arange(rows) < there, 1 / jnp.asarray(whole, dtype), 0).astype(dtype)
