@@ -121,7 +121,7 @@ class DataModule(LightningDataModule, ABC):
         """Shuffled training batches; see :class:`TrainingLoader` for the order and how it resumes."""
         num_replicas, rank = self._place()
         return TrainingLoader(
-            self._labelled(self.train_dataset, self.train_labels),
+            self.training_samples(),
             batch_size=self.batch_size,
             seed=self.order_seed,
             num_replicas=num_replicas,
@@ -146,6 +146,10 @@ class DataModule(LightningDataModule, ABC):
         """
         length, wanted = len(self.train_dataset), len(self.val_dataset)
         return self._in_order(Subset(as_dataset(self.train_dataset), permutation(length, self.seed)[:wanted]))
+
+    def training_samples(self) -> Any:
+        """All of them, with their classes where batches are to carry these."""
+        return self._labelled(self.train_dataset, self.train_labels)
 
     def _labelled(self, samples: Samples, labels: Tensor | None) -> Any:
         """The samples, with their classes where batches are to carry these."""

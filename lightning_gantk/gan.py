@@ -330,6 +330,6 @@ class GAN(Measured):
             raise ConfigError(
                 f"A discriminator that sees all reals before training needs a data module, got {type(data).__name__}."
             )
-        samples, own = batches.as_dataset(data.train_dataset), torch.Generator()
+        samples, own = batches.as_dataset(data.training_samples()), torch.Generator()
         for batch in torch.utils.data.DataLoader(samples, batch_size=256, collate_fn=collate, generator=own):
             yield self._real(batch).to(self.device)

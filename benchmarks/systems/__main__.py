@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.systems import digits, noise, private, ridge, score, stability, widths, witnesses
+from benchmarks.systems import critics, digits, noise, private, ridge, score, stability, widths, witnesses
 from lightning_gantk.pictures import style
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images" / "systems"
@@ -16,7 +16,9 @@ _PICTURES: dict[str, Callable] = {
     "ridge": ridge.draw,
     "score": score.draw,
     "ga_ntk": digits.draw,
-    "dp_ntk": private.draw,
+    "dp_ntk": private.unlabelled,
+    "dp_ntk_labelled": private.labelled,
+    "critics": critics.draw,
 }
 
 

@@ -1,8 +1,10 @@
 """The pictures of docs/systems draw, small."""
 
+import shutil
+
 import pytest
 
-from benchmarks.systems import noise, ridge, score, stability
+from benchmarks.systems import critics, noise, ridge, score, stability
 
 
 def test_the_stability_map_agrees_with_the_threshold(monkeypatch, capsys):
@@ -34,3 +36,16 @@ def test_the_score_draws(monkeypatch, capsys):
     monkeypatch.setattr(score, "SEEDS", 2)
     assert score.draw().axes
     assert capsys.readouterr().out.count("from the exact one") == 2
+
+
+def test_critics_get_the_same_seconds(monkeypatch, capsys, tmp_path):
+    pytest.importorskip("jax")
+    for name in ("polyharmonic", "score"):
+        shutil.copytree(critics.CONFIGS / "systems" / name, tmp_path / "systems" / name)
+    monkeypatch.setattr(critics, "CONFIGS", tmp_path)
+    monkeypatch.setattr(critics, "SECONDS", 0.02)
+    (curves, *_) = critics.draw().axes
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("| polyharmonic", "| score"))]
+    assert len(rows) == 2 and all(int(row.split("|")[3]) > 1 for row in rows)
+    for line in curves.lines[:2]:
+        assert len(line.get_ydata()) == critics.LOOKS + 1 and line.get_ydata()[-1] < line.get_ydata()[0]

@@ -1,15 +1,23 @@
 """Samples with classes: the product kernel, the label input, generators, and whole runs."""
 
+import math
+
 import pytest
 import torch
 from tiny import TinyDiscriminator, tiny_trainer
 from torch.utils.data import DataLoader, TensorDataset
 
+from datamodules.base import DataModule
 from datamodules.labels import Labelled
 from datamodules.loader import collate
 from lightning_gantk import GAN
 from lightning_gantk.architectures import MLP
-from lightning_gantk.discriminators import FiniteDiscriminator, NTKDiscriminator
+from lightning_gantk.discriminators import (
+    FiniteDiscriminator,
+    MomentEmbedding,
+    NTKDiscriminator,
+    PrivateMeanEmbedding,
+)
 from lightning_gantk.discriminators.conditional import LabelInput, conditional
 from lightning_gantk.discriminators.labels import joined, parted
 from lightning_gantk.errors import ConfigError
@@ -115,6 +123,36 @@ def test_run_moves_each_class_towards_its_own_reals(tmp_path):
     tiny_trainer(tmp_path, max_steps=60, limit_val_batches=0).fit(gan, _loader(real, labels))
     for number, centre in ((0, -2.0), (1, 2.0)):
         assert (generator.samples[number::2].detach() - centre).abs().mean() < 0.3
+
+
+class _TwoClasses(DataModule):
+    """Class 0 is at -2, class 1 at 2."""
+
+    sample_shape = (2,)
+
+    def load(self):
+        self.train_labels = self.val_labels = torch.arange(40) % 2
+        samples = torch.where(self.train_labels[:, None] == 0, -2.0, 2.0) + 0.1 * torch.randn(40, 2)
+        return samples, samples
+
+
+def _after(steps, discriminator, rate, tmp_path):
+    torch.manual_seed(0)
+    generator = Particles(40, (2,), start="normal", noise=0.1, classes=2, per_particle=True)
+    gan = GAN(generator, discriminator, optimizer=lambda p: torch.optim.SGD(p, lr=rate))
+    tiny_trainer(tmp_path, max_steps=steps, limit_val_batches=0).fit(gan, _TwoClasses(batch_size=40, labels=True))
+    return gan
+
+
+def test_embedding_of_all_reals_has_a_row_for_each_class(tmp_path):
+    gan = _after(30, PrivateMeanEmbedding(MLP(1), math.inf, 1e-5, width=32), 3.0, tmp_path)
+    for number, sign in ((0, -1), (1, 1)):
+        assert (sign * gan.generator.samples[number::2].detach().mean()) > 0.5  # from 0
+
+
+def test_discriminator_that_takes_the_class_as_an_input_sees_it_with_all_reals_too(tmp_path):
+    gan = _after(1, MomentEmbedding(MLP(1), width=32, components=8), 0.1, tmp_path)
+    assert int(gan.discriminator.inner.seen) == 40
 
 
 @pytest.mark.parametrize(
