@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from datamodules import MNISTDataModule
 from datamodules.targets import GaussianRing
 from lightning_gantk import architectures, discriminators, generators, kernels, losses
-from lightning_gantk.callbacks.samples import image_grid
 from lightning_gantk.discriminators import Discriminator, NTKDiscriminator
 from lightning_gantk.generators import Generator
 from lightning_gantk.losses import IPM, LSGAN, Vanilla
 from lightning_gantk.pictures import fields, style
+from lightning_gantk.pictures.image_grid import image_grid
 
 _SIDE = 2.6  # half the side of a panel, in the units of the points
 _LIMITS = (-_SIDE, _SIDE, -_SIDE, _SIDE)

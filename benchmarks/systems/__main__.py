@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.systems import critics, digits, noise, private, ridge, score, stability, widths, witnesses
+from benchmarks.systems import critics, digits, noise, private, ridge, score, stability, transition, widths, witnesses
 from lightning_gantk.pictures import style
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images" / "systems"
@@ -19,6 +19,7 @@ _PICTURES: dict[str, Callable] = {
     "dp_ntk": private.unlabelled,
     "dp_ntk_labelled": private.labelled,
     "critics": critics.draw,
+    "transition": transition.draw,
 }
 
 

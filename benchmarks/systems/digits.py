@@ -7,8 +7,8 @@ import torch
 from matplotlib.figure import Figure
 
 from benchmarks.command import fit
-from lightning_gantk.callbacks.samples import image_grid
 from lightning_gantk.pictures import style
+from lightning_gantk.pictures.image_grid import image_grid
 
 _COPIED = 0.2  # of the distance from a real to the next one: nearer is a copy
 

@@ -15,10 +15,11 @@ from torchvision.utils import save_image
 from datamodules import ImageFolderDataModule
 from lightning_gantk import GAN
 from lightning_gantk.architectures import DCGAN
-from lightning_gantk.callbacks.samples import enlarged, image_grid
+from lightning_gantk.callbacks.samples import enlarged
 from lightning_gantk.discriminators import NTKDiscriminator
 from lightning_gantk.generators import DCGANGenerator
 from lightning_gantk.losses import IPM
+from lightning_gantk.pictures.image_grid import image_grid
 
 arguments = argparse.ArgumentParser()
 arguments.add_argument("--folder", default="shapes")

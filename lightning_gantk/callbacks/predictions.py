@@ -10,9 +10,10 @@ from torch import Tensor
 from torchvision.utils import save_image
 
 from lightning_gantk import checkpoint_files
-from lightning_gantk.callbacks.samples import enlarged, image_grid
+from lightning_gantk.callbacks.samples import enlarged
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.files import replaced
+from lightning_gantk.pictures.image_grid import image_grid
 from lightning_gantk.training.folders import run_folder, shown
 
 _MOST_SHOWN = 100

@@ -8,11 +8,12 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
-from torchvision.utils import make_grid, save_image
+from torchvision.utils import save_image
 
 from lightning_gantk.callbacks.show import show
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.files import replaced
+from lightning_gantk.pictures.image_grid import image_grid
 from lightning_gantk.training.folders import run_folder
 from lightning_gantk.training.trainer import is_only_a_try
 
@@ -115,17 +116,6 @@ def _told(trainer: Trainer) -> str:
     """The step, and FID as it was measured last."""
     fid = trainer.callback_metrics.get("val/fid")
     return f"step {trainer.global_step:,}" + ("" if fid is None else f"    FID {float(fid):.4g}")
-
-
-def image_grid(images: Tensor, *, columns: int | None = None) -> Tensor:
-    """Lays images ``(n, C, H, W)`` in [-1, 1] out in rows: ``(3, h, w)`` in [0, 1], on the CPU.
-
-    Args:
-        images: They.
-        columns: Images in a row; a square where none is given.
-    """
-    columns = columns or math.ceil(math.sqrt(len(images)))
-    return make_grid(images.detach().float().cpu(), nrow=columns, normalize=True, value_range=(-1, 1), pad_value=1.0)
 
 
 def captioned(grid: Tensor, text: str) -> Tensor:

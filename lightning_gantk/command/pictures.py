@@ -1,7 +1,7 @@
 """``gantk pictures KIND``: draws pictures.
 
-KIND is ``score``, ``interpolation``, ``sweep``, ``truncation`` or ``neighbours`` (of a checkpoint), ``adequation``,
-``comparison``, ``influence`` or ``film``.
+KIND is ``score``, ``flow``, ``interpolation``, ``sweep``, ``truncation`` or ``neighbours`` (of a checkpoint),
+``adequation``, ``comparison``, ``influence`` or ``film``.
 """
 
 import argparse
@@ -21,10 +21,12 @@ from lightning_gantk.callbacks.nearest_real import nearest
 from lightning_gantk.cli_messages import shortened
 from lightning_gantk.discriminators import Discriminator, NTKDiscriminator
 from lightning_gantk.errors import ConfigError
+from lightning_gantk.flows import DiscriminatorFlow
 from lightning_gantk.losses import IPM, AdversarialLoss
 from lightning_gantk.pictures import adequation as _adequation
 from lightning_gantk.pictures import film as _film
 from lightning_gantk.pictures import latents
+from lightning_gantk.pictures.along_flow import along_flow, even, measured, samples_at
 from lightning_gantk.pictures.fields import samples_on_score
 from lightning_gantk.pictures.influence import influence as _influence
 from lightning_gantk.pictures.style import checked, save
@@ -278,6 +280,53 @@ def neighbours(
     return save(latents.grid(images, columns=count, title=title, rows=("sample", "nearest")), output, dpi=dpi)
 
 
+def flow(
+    checkpoint: str,
+    output: str = "flow.pdf",
+    panels: int = 6,
+    places: int = 15,
+    metric: str | None = None,
+    seed: int = 0,
+    dpi: int = 300,
+    trust: bool = False,
+) -> Path:
+    """Samples along the flow of a Discriminator Flow, and a measure of the run over the steps; it is printed too.
+
+    Args:
+        checkpoint: A checkpoint of a run with ``system: DiscriminatorFlow``, on points in 2-D or images.
+        output: A .pdf, .png or .svg file.
+        panels: Numbers of steps whose samples are shown.
+        places: Numbers of steps that are measured.
+        metric: Which of the run's measures; the first where none is named.
+        seed: Of the noise.
+        dpi: Pixels per inch.
+        trust: Call code outside this package that the run's configuration names.
+    """
+    checked(output)
+    module, data, _ = opened(checkpoint, trusted=trust)
+    if not isinstance(module, DiscriminatorFlow):
+        raise ConfigError(f"Only a run with 'system: DiscriminatorFlow' has a flow; this one is of {module.described}.")
+    data.prepare_data()
+    data.setup("fit")
+    held_out = list(data.val_dataloader())
+    real, sampler = torch.cat(held_out), module.sampler
+    shown, looked = even(sampler.steps, panels), even(sampler.steps, places)
+    latent = sampler.latent(len(real), generator=torch.Generator().manual_seed(seed))
+    samples = samples_at(sampler.eval(), latent, [*shown, *looked])
+    values, name = None, ""
+    if module.quality is not None:
+        module.quality.build(sampler.out_shape)
+        module.quality.attach(data)
+        found = measured({step: samples[step] for step in looked}, held_out, module.quality)
+        name = metric or next(iter(found[0]))
+        if name not in found[0]:
+            raise ConfigError(f"'metric' must be one of {', '.join(found[0])}, got {name!r}.")
+        values = {step: those[name] for step, those in found.items()}
+        print(f"{name:<12} {', '.join(f'{value:.3g} after {step}' for step, value in values.items())}")
+    drawn = along_flow({step: samples[step] for step in shown}, real, values, name)
+    return save(drawn, output, dpi=dpi)
+
+
 def film(run: str, output: str = "film.gif", frames_per_second: float = 10.0, width: int | None = None) -> Path:
     """A film of a run, of the pictures that its callbacks left.
 
@@ -290,7 +339,7 @@ def film(run: str, output: str = "film.gif", frames_per_second: float = 10.0, wi
     return _film.film(_film.frames_of(run), output, frames_per_second=frames_per_second, width=width)
 
 
-_FUNCTIONS = (score, adequation, comparison, influence, interpolation, sweep, truncation, neighbours, film)
+_FUNCTIONS = (score, flow, adequation, comparison, influence, interpolation, sweep, truncation, neighbours, film)
 _KINDS = {one.__name__: one for one in _FUNCTIONS}
 
 

@@ -131,14 +131,7 @@ class DiscriminatorFlow(Measured):
         generator = self.sampler
         latent = generator.latent(n, device=self.device)
         step = torch.randint(generator.steps, (n,), device=self.device)
-        kept = torch.empty_like(latent)
-
-        def keep(k: int, z: Tensor) -> None:
-            there = step == k
-            kept[there] = z.detach()[there]
-
-        generator.flow(latent, int(step.max()), keep)
-        return kept, step.to(latent.dtype) / generator.steps
+        return generator.flow_each(latent, step), step.to(latent.dtype) / generator.steps
 
     def _penalty(self, real: Tensor, fake: Tensor, time: Tensor) -> Tensor:
         if self.penalty_at == "between":

@@ -1,6 +1,7 @@
 """Discriminator Flow: its Euler steps by hand, where f is trained, a short run, the command line."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from torch import nn
 from lightning_gantk.callbacks import LastCheckpoint
 from lightning_gantk.cli import main
 from lightning_gantk.errors import ConfigError
-from lightning_gantk.flows import DiscriminatorFlow, FlowGenerator, TimedMLP
+from lightning_gantk.flows import DiscriminatorFlow, FlowGenerator, FourierTime, TimedDCGAN, TimedMLP
 from lightning_gantk.losses import IPM, Vanilla
 from lightning_gantk.testing import GeneratorContract
 
@@ -64,6 +65,22 @@ def test_particles_are_kept_at_steps_of_their_own():
     gone = {0.0: 0.0, 0.25: 0.0, 0.5: -1.0, 0.75: -3.0}
     expected = torch.tensor([gone[t] for t in time.tolist()])[:, None].expand(-1, 2)
     torch.testing.assert_close(fake, expected)
+
+
+def test_samples_that_have_arrived_are_left_out():
+    seen = []
+
+    class Counted(Slope):
+        def forward(self, x, time):
+            seen.append(len(x))
+            return super().forward(x, time)
+
+    flow = FlowGenerator(Counted(1.0, 0.5), IPM(), (2,), steps=5, eta=2.0)
+    latent, steps = torch.randn(6, 2), torch.tensor([2, 0, 5, 1, 3, 2])
+    found = flow.flow_each(latent, steps)
+    assert seen == [5, 4, 2, 1, 1]
+    alone = [flow.flow(one[None], int(count))[0] for one, count in zip(latent, steps, strict=True)]
+    torch.testing.assert_close(found, torch.stack(alone))
 
 
 @pytest.mark.parametrize(("place", "expected"), [("between", None), ("both", 0.5 * (1.0**2 + 3.0**2))])
@@ -134,11 +151,30 @@ def test_unknown_system_is_refused(tmp_path, capsys):
         (lambda: TimedMLP(hidden=()), "'hidden' must list positive"),
         (lambda: TimedMLP(embedding=3), "'embedding' must be an even number"),
         (lambda: TimedMLP(frequency=0.0), "'frequency' must be positive"),
+        (lambda: TimedDCGAN(channels=0), "'channels' must be a positive whole number, got 0"),
+        (lambda: TimedDCGAN((1, 28, 28)), "multiples of 8, which 3 blocks halve; got (1, 28, 28)"),
+        (lambda: TimedDCGAN((2,)), "'in_shape' must be (C, H, W)"),
     ],
 )
 def test_what_cannot_be_is_refused(make, message):
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
         make()
+
+
+def test_features_of_time_are_sines_and_cosines():
+    time = FourierTime(4)
+    time.frequencies.copy_(torch.tensor([1.0, 0.5]))
+    expected = torch.tensor([[0.0, 0, 1, 1], [1, math.sqrt(0.5), 0, math.sqrt(0.5)]])
+    torch.testing.assert_close(time(torch.tensor([0.0, 0.25])), expected, rtol=0, atol=1e-6)  # float32
+
+
+@pytest.mark.parametrize("network", [TimedMLP((1, 8, 8), (8,), embedding=4), TimedDCGAN((1, 8, 8), 2, blocks=2)])
+def test_networks_score_each_sample_at_its_own_time(network):
+    x, time = torch.randn(5, 1, 8, 8), torch.linspace(0, 1, 5)
+    together = network(x, time)
+    alone = torch.cat([network(one[None], t[None]) for one, t in zip(x, time, strict=True)])
+    torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-6)  # float32, other places of a batch
+    assert not torch.allclose(together, network(x, time.flip(0)), atol=1e-4)
 
 
 class TestFlowGenerator(GeneratorContract):

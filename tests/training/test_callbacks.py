@@ -27,9 +27,9 @@ from lightning_gantk.callbacks import (
 )
 from lightning_gantk.callbacks.hyperparameters import flat
 from lightning_gantk.callbacks.predictions import as_bytes
-from lightning_gantk.callbacks.samples import image_grid
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators import DCGANGenerator
+from lightning_gantk.pictures.image_grid import image_grid
 
 
 def _gan(images=False, **options):

@@ -1,4 +1,4 @@
-"""Networks whose scores depend on time."""
+"""Dense networks whose scores depend on time."""
 
 import math
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_gantk.errors import ConfigError
+from lightning_gantk.flows.fourier_time import FourierTime
 
 
 class TimedMLP(nn.Module):
@@ -16,7 +17,7 @@ class TimedMLP(nn.Module):
     Args:
         in_shape: ``(d,)`` or ``(C, H, W)``, which is flattened.
         hidden: Units of each hidden layer.
-        embedding: Number of Fourier features, sines and cosines in equal parts, of random frequencies; even.
+        embedding: Number of Fourier features; even.
         frequency: Standard deviation of the frequencies, in turns over the time from 0 to 1.
 
     Raises:
@@ -30,8 +31,6 @@ class TimedMLP(nn.Module):
         torch.Size([5])
     """
 
-    frequencies: Tensor
-
     def __init__(
         self,
         in_shape: Sequence[int] = (2,),
@@ -43,12 +42,8 @@ class TimedMLP(nn.Module):
         super().__init__()
         if not hidden or any(isinstance(units, bool) or not isinstance(units, int) or units < 1 for units in hidden):
             raise ConfigError(f"'hidden' must list positive whole numbers, got {list(hidden)}.")
-        if isinstance(embedding, bool) or not isinstance(embedding, int) or embedding < 2 or embedding % 2:
-            raise ConfigError(f"'embedding' must be an even number of features, at least 2, got {embedding!r}.")
-        if not 0 < frequency < math.inf:
-            raise ConfigError(f"'frequency' must be positive, got {frequency!r}.")
         self.in_shape = tuple(in_shape)
-        self.register_buffer("frequencies", frequency * torch.randn(embedding // 2))
+        self.time = FourierTime(embedding, frequency=frequency)
         sizes = [math.prod(in_shape) + embedding, *hidden]
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(sizes):
@@ -57,5 +52,4 @@ class TimedMLP(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         """Scores ``(N,)`` of samples ``(N, *in_shape)`` at times ``(N,)`` in [0, 1]."""
-        angles = 2 * math.pi * time[:, None] * self.frequencies
-        return self.network(torch.cat([x.flatten(1), angles.sin(), angles.cos()], dim=1)).squeeze(1)
+        return self.network(torch.cat([x.flatten(1), self.time(time)], dim=1)).squeeze(1)
