@@ -102,8 +102,8 @@ def main(arguments: list[str] | None = None) -> list[str]:
     for line in lines(sizes, tuple(options.features)):
         print(line, flush=True)
         found.append(line)
-    if options.table:
-        put(options.table, "benchmarks.features", "\n".join(found))
+        if options.table:
+            put(options.table, "benchmarks.features", "\n".join(found))
     return found
 
 
