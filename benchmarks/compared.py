@@ -49,7 +49,8 @@ def tables(results: Results) -> str:
     parts = [sections.summary(results).markdown(), sections.stated_test(results)]
     if (by_time := sections.by_time(results)) is not None:
         parts += [by_time.markdown(), sections.stated_time(results)]
-    parts += [f"- Not counted: {line}" for line in sections.unfinished(results)]
+    if missing := sections.unfinished(results):
+        parts.append("\n".join(f"- Not counted: {line}" for line in missing))
     made = sections.facts(results)
     parts.append(". ".join(f"{key}: {value}" for key, value in made.items() if key != "Hardware") + ".")
     return "\n\n".join(parts)
