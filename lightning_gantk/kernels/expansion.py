@@ -49,7 +49,7 @@ def scores(
         Scores.
     """
     backend = backend_of(kernel, x)
-    return functools.reduce(jnp.add, [backend.scores(x, *group) for group in _groups(backend, points, weights, first)])
+    return functools.reduce(jnp.add, [backend.scores(x, *group) for group in backend.groups(points, weights, first)])
 
 
 def scores_and_gradient(
@@ -60,8 +60,7 @@ def scores_and_gradient(
     first: int | None = None,
 ) -> tuple[Float[Array, " N"], Float[Array, "N ..."]]:
     """``s(x)`` and ``ds(x_i)/dx_i``; arguments as for ``scores``, the gradient in the shape of ``x``."""
-    backend = backend_of(kernel, x)
-    return _total([backend.scores_and_gradient(x, *group) for group in _groups(backend, points, weights, first)])
+    return backend_of(kernel, x).of_groups(x, points, weights, first)
 
 
 def scores_and_gradient_at_points(
@@ -73,13 +72,12 @@ def scores_and_gradient_at_points(
     count: int | None = None,
 ) -> tuple[Float[Array, " N"], Float[Array, "N ..."]]:
     """The same at the first group of the points themselves, or at ``count`` of it from ``start`` on."""
+    if count is not None:  # those that are asked for come first
+        points, weights = (
+            jnp.concatenate([jnp.roll(array[:first], -start, 0), array[first:]]) for array in (points, weights)
+        )
     backend = backend_of(kernel, points)
-    (near, own_weights), *others = _groups(backend, points, weights, first)
-    if count is not None:
-        near, own_weights = jnp.roll(near, -start, 0), jnp.roll(own_weights, -start)
-    x = near[: first if count is None else count]
-    parts = [backend.scores_and_gradient(x, *group) for group in others]
-    return _total([backend.scores_and_gradient_at_points(near, own_weights, len(x)), *parts])
+    return backend.of_groups_at_points(points, weights, first, first if count is None else count)
 
 
 def gram(kernel: Kernel, points: Float[Array, "P ..."]) -> Float[Array, "P P"]:
@@ -136,14 +134,3 @@ def _gram_in_large_blocks(backend: Backend, points: Array) -> Array:
     matrix, _ = jax.lax.scan(above, matrix, jnp.array(list(itertools.combinations(starts, 2))))
     # These come last: what the last two blocks have in common is symmetric in them alone.
     return jax.lax.scan(diagonal, matrix, jnp.array(starts))[0]
-
-
-def _total(parts: list[tuple[Array, Array]]) -> tuple[Array, Array]:
-    values, gradients = zip(*parts, strict=True)
-    return functools.reduce(jnp.add, values), functools.reduce(jnp.add, gradients)
-
-
-def _groups(backend: Backend, points: Array, weights: Array, first: int | None) -> list[tuple[Array, Array]]:
-    if not backend.grouped or not first or first == len(points):
-        return [(points, weights)]
-    return [(points[:first], weights[:first]), (points[first:], weights[first:])]

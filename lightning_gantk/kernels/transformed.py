@@ -87,14 +87,24 @@ class _OfTransformed(Backend):
         return self.inner.scores(self.function(x), self.function(points), weights)
 
     def scores_and_gradient(self, x: jax.Array, points: jax.Array, weights: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return self.of_groups(x, points, weights, None)
+
+    def of_groups(
+        self, x: jax.Array, points: jax.Array, weights: jax.Array, first: int | None
+    ) -> tuple[jax.Array, jax.Array]:
         moved, pullback = jax.vjp(self.function, x)
-        values, gradient = self.inner.scores_and_gradient(moved, self.function(points), weights)
+        values, gradient = self.inner.of_groups(moved, self.function(points), weights, first)
         return values, pullback(gradient)[0]
 
     def scores_and_gradient_at_points(
         self, points: jax.Array, weights: jax.Array, first: int
     ) -> tuple[jax.Array, jax.Array]:
+        return self.of_groups_at_points(points, weights, len(points), first)
+
+    def of_groups_at_points(
+        self, points: jax.Array, weights: jax.Array, first: int, count: int
+    ) -> tuple[jax.Array, jax.Array]:
         moved, pullback = jax.vjp(self.function, points)
-        values, gradient = self.inner.scores_and_gradient_at_points(moved, weights, first)
-        rest = jnp.zeros((len(points) - first, *gradient.shape[1:]), gradient.dtype)
-        return values, pullback(jnp.concatenate([gradient, rest]))[0][:first]
+        values, gradient = self.inner.of_groups_at_points(moved, weights, first, count)
+        rest = jnp.zeros((len(points) - count, *gradient.shape[1:]), gradient.dtype)
+        return values, pullback(jnp.concatenate([gradient, rest]))[0][:count]

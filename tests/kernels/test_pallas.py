@@ -12,8 +12,8 @@ from lightning_gantk.architectures import DCGAN, MLP, ResNet
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.kernels import expansion
 from lightning_gantk.kernels.architecture import ArchitectureKernel
-from lightning_gantk.kernels.backends import pallas
-from lightning_gantk.kernels.backends.pallas import arithmetic
+from lightning_gantk.kernels.backends import pallas, tiles
+from lightning_gantk.kernels.backends.pallas import arithmetic, centred
 from lightning_gantk.kernels.recursions import recursion_of
 from lightning_gantk.testing import KernelContract
 
@@ -49,6 +49,11 @@ def _check(case):
     x, points = _hard(shape)
     weights = np.random.default_rng(7).uniform(0.5, 1, len(points)).astype(np.float32)
     found = _run(ArchitectureKernel(architecture, backend="pallas"), x, points, weights)
+    _compare(found, architecture, x, points, weights)
+
+
+def _compare(found, architecture, x, points, weights):
+    """Scores and gradients beside those of plain JAX in float64."""
     with jax.enable_x64(True):
         wide = (np.asarray(a, np.float64) for a in (x, points, weights))
         wanted = _run(ArchitectureKernel(architecture, backend="jax"), *wide)
@@ -59,9 +64,41 @@ def _check(case):
         assert (off <= error * size.max()).all()
 
 
+def _two_places(shape, far=30):
+    """Fakes around zero and reals elsewhere; one fake is among the reals, one far from all, and two are the same."""
+    fakes, reals = _samples(shape, 19), far + _samples(shape, 12, 2)
+    fakes[3], fakes[4], fakes[5] = reals[3] + 1e-4 * fakes[3], 3 * far * fakes[4], fakes[6]
+    return np.concatenate([fakes, reals]), len(fakes)
+
+
 @pytest.mark.parametrize("case", SHAPES)
 def test_near_and_coincident_samples_keep_their_gradient(case):
     _check(case)
+
+
+@pytest.mark.parametrize("tile", [None, pytest.param(64, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("case", SHAPES)
+def test_fakes_and_reals_in_two_places_keep_their_gradient_in_tiles_of_any_size(case, tile, monkeypatch):
+    architecture, shape = SHAPES[case]
+    points, n = _two_places(shape)
+    weights = np.repeat([1 / n, -1 / (len(points) - n)], [n, len(points) - n]).astype(np.float32)
+    if tile:
+        monkeypatch.setattr(tiles, "GPU", 4 * tile)
+    kernel = ArchitectureKernel(architecture, backend="pallas")
+    at_points = jax.jit(lambda p, w: expansion.scores_and_gradient_at_points(kernel, p, w, n))
+    found = [np.asarray(a) for a in at_points(jnp.asarray(points), jnp.asarray(weights))]
+    _compare(found, architecture, points[:n], points, weights)
+    _compare(_run(kernel, points[:n], points, weights, n), architecture, points[:n], points, weights)
+
+
+def test_centre_is_among_most_points_and_not_drawn_to_one_that_is_far():
+    points = 5 + _samples((24,), 100)
+    points[[7, 8, 60]] = [[1e6], [-1e6], [0]]
+    places = np.asarray(centred.centres(jnp.asarray(points), 40, interpret=True))
+    near = np.delete(points, [7, 8], 0)
+    for place, group in zip(places, (near[:38], near[38:]), strict=True):
+        # no farther from their mean than they are from it on the average
+        assert np.linalg.norm(place - group.mean(0)) < np.linalg.norm(group - group.mean(0), axis=1).mean() / 2
 
 
 @pytest.mark.gpu

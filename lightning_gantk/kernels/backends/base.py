@@ -1,8 +1,10 @@
 """What a backend is: sums over one kernel, for samples of one shape and dtype."""
 
+import functools
 from abc import ABC, abstractmethod
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 
@@ -45,6 +47,33 @@ class Backend(ABC):
     ) -> tuple[Float[Array, " N"], Float[Array, "N ..."]]:
         """The same at the first of the points themselves: a backend may work each pair of those out once."""
         return self.scores_and_gradient(points[:first], points, weights)
+
+    def of_groups(
+        self, x: Float[Array, "N ..."], points: Float[Array, "P ..."], weights: Float[Array, " P"], first: int | None
+    ) -> tuple[Float[Array, " N"], Float[Array, "N ..."]]:
+        """Scores and gradient where the first points and the others lie in two places: precision may gain from it."""
+        return _total([self.scores_and_gradient(x, *group) for group in self.groups(points, weights, first)])
+
+    def of_groups_at_points(
+        self, points: Float[Array, "P ..."], weights: Float[Array, " P"], first: int, count: int
+    ) -> tuple[Float[Array, " N"], Float[Array, "N ..."]]:
+        """The same at the first ``count`` of the first group itself."""
+        own, *others = self.groups(points, weights, first)
+        parts = [self.scores_and_gradient(points[:count], *group) for group in others]
+        return _total([self.scores_and_gradient_at_points(*own, count), *parts])
+
+    def groups(
+        self, points: Float[Array, "P ..."], weights: Float[Array, " P"], first: int | None
+    ) -> list[tuple[Float[Array, "G ..."], Float[Array, " G"]]]:
+        """Points and weights, apart where precision gains from it."""
+        if not self.grouped or not first or first == len(points):
+            return [(points, weights)]
+        return [(points[:first], weights[:first]), (points[first:], weights[first:])]
+
+
+def _total(parts: list[tuple[jax.Array, jax.Array]]) -> tuple[jax.Array, jax.Array]:
+    values, gradients = zip(*parts, strict=True)
+    return functools.reduce(jnp.add, values), functools.reduce(jnp.add, gradients)
 
 
 class Differentiable(Backend):

@@ -47,6 +47,12 @@ class ByPlatform(Backend):
     def scores_and_gradient_at_points(self, points: Array, weights: Array, first: int) -> tuple[Array, Array]:
         return self._choose("scores_and_gradient_at_points", first=first)(points, weights)
 
+    def of_groups(self, x: Array, points: Array, weights: Array, first: int | None) -> tuple[Array, Array]:
+        return self._choose("of_groups", first=first)(x, points, weights)
+
+    def of_groups_at_points(self, points: Array, weights: Array, first: int, count: int) -> tuple[Array, Array]:
+        return self._choose("of_groups_at_points", first=first, count=count)(points, weights)
+
     def _choose(self, method: str, **options: Any) -> Callable[..., Any]:
         backends = {"cpu": self.cpu, "cuda": self.cuda, "other": self.other}
         chosen = {place: getattr(backend, method) for place, backend in backends.items()}

@@ -1,7 +1,8 @@
 """A recursion of images as a chain of stages: a window, and what each pixel goes through after it.
 
 A convolution at infinite width is a mean over windows and then a Dense layer of each pixel. Maps of pairs are kept
-before the Dense layer; what follows the last window runs in plain JAX, on the few pixels that are left.
+before the Dense layer; what follows the last window runs in plain JAX, on the few pixels that are left. Differences of
+variances need no maps: those of samples are known to twice the digits of float32, and lose nothing when subtracted.
 """
 
 import functools
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
 from lightning_gantk.architectures.layers import Conv, Dense, Flatten, Layer, Serial
@@ -19,7 +21,8 @@ from lightning_gantk.kernels.recursions.box import box_mean, padding
 from lightning_gantk.kernels.recursions.state import Reader
 
 Array = jax.Array
-Maps = dict[str, Any]  # v, difference and, where there is one, theta
+Maps = dict[str, Any]  # v and, where there is one, theta
+Exact = tuple[Array, Array]  # a number as the sum of two: as near as float32 comes, and what that leaves out
 
 
 @dataclass(frozen=True)
@@ -70,12 +73,27 @@ class Chain:
         last = self.windows[-1]
         return tapes, self.tail.marginals(box_mean(q, last.size, last.stride))
 
-    def through(self, stage: int, maps: Maps, x: Tape, p: Tape) -> Maps:
-        """A block of one pixel ``(C, R)`` after ``pixelwise``, from that pixel's tape entries of both sides."""
-        state = Pairs(maps["v"], maps.get("theta"), maps["difference"], self.ntk)
-        state = pairs(self.pixelwise[stage], state, Reader(x, -2), Reader(p, -1))
-        found = {"v": state.v, "difference": state.difference}
-        return found if state.theta is None else {**found, "theta": state.theta}
+    def exact(self, pixels: Array) -> list[Exact]:
+        """Mean squares after each window ``(H, W, samples)``, from pixels ``(channels, H, W, samples)``. There are as
+        many as samples, so that float64 costs nothing beside the pairs.
+        """
+        found: list[Exact] = []
+        with jax.enable_x64(True):
+            wide = jax.lax.convert_element_type(jax.lax.stop_gradient(pixels), jnp.float64)
+            q = jnp.mean(wide * wide, 0)
+            for window, layers in itertools.zip_longest(self.windows, self.pixelwise):
+                q = box_mean(q, window.size, window.stride)
+                near = q.astype(jnp.float32)
+                found.append((near, (q - near.astype(jnp.float64)).astype(jnp.float32)))
+                q = marginals(layers, q, []) if layers is not None else q
+        return found
+
+    def through(self, stage: int, maps: Maps, x: tuple[Tape, Exact], p: tuple[Tape, Exact]) -> Maps:
+        """A block of one pixel ``(C, R)`` after ``pixelwise``, from what both sides have of that pixel."""
+        (x_tape, x_exact), (p_tape, p_exact) = x, p
+        state = Pairs(maps["v"], maps.get("theta"), difference(x_exact, p_exact), self.ntk)
+        state = pairs(self.pixelwise[stage], state, Reader(x_tape, -2), Reader(p_tape, -1))
+        return {"v": state.v} if state.theta is None else {"v": state.v, "theta": state.theta}
 
     def moving(self, q: Array) -> list[list[bool]]:
         """Which arrays of the tapes of ``pixelwise`` have derivatives."""
@@ -101,6 +119,12 @@ class Chain:
         tapes = jax.eval_shape(lambda q: self.marginals(q)[0], q)
         places = itertools.count()
         return [[next(places) in found for _ in jax.tree.leaves(tape)] for tape in tapes]
+
+
+def difference(x: Exact, p: Exact) -> Array:
+    """``q_x - q_p`` of all pairs ``(..., C, R)``."""
+    near, rest = (a[..., None, :] - b[..., :, None] for a, b in zip(x, p, strict=True))
+    return near + rest
 
 
 def chain_of(recursion: Recursion) -> Chain | None:

@@ -8,7 +8,7 @@ rules' own, by JAX), and sums over the points what it has for the tape.
 import functools
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,9 +18,9 @@ from lightning_gantk.kernels.backends import tiles
 from lightning_gantk.kernels.backends.base import Backend
 from lightning_gantk.kernels.backends.pallas.arithmetic import contracted
 from lightning_gantk.kernels.backends.pallas.calls import call, lanes, pad, shape, up_to
-from lightning_gantk.kernels.backends.pallas.chain import Chain, Maps, Window, chain_of
+from lightning_gantk.kernels.backends.pallas.chain import Chain, Exact, Maps, Window, chain_of, difference
 from lightning_gantk.kernels.backends.pallas.windows import means, spread
-from lightning_gantk.kernels.recursions import Recursion
+from lightning_gantk.kernels.recursions import Recursion, Tape
 
 Array = jax.Array
 
@@ -103,8 +103,9 @@ class PallasImages(Backend):
 
         def of(x: Array) -> tuple[Array, Array]:
             pixels = _pixels(tiles.fill(x, up_to(len(x), self._lanes(x))))
-            side, pull = jax.vjp(self._tapes, pixels)
-            sums = tiles.accumulate(lambda part: self._sums((pixels, side), part[0], part[1]), parts)
+            tapes, pull = jax.vjp(self._tapes, pixels)
+            side = _Side(pixels, *tapes, self.chain.exact(pixels))
+            sums = tiles.accumulate(lambda part: self._sums(side, part[0], part[1]), parts)
             values, direct, of_side = sums
             gradient = direct + pull(of_side)[0]
             return values[: len(x)], jnp.moveaxis(gradient, (0, 3), (3, 0))[: len(x)]
@@ -116,7 +117,7 @@ class PallasImages(Backend):
         rows = min(len(x), self.sizes.rows)
         pixels = sum(height * width for height, width in self._shapes(*x.shape[1:3])[1:])
         return rows, max(
-            self.sizes.points, min(len(points), self.sizes.memory // (4 * 5 * pixels * up_to(rows, self._lanes(x))))
+            self.sizes.points, min(len(points), self.sizes.memory // (4 * 4 * pixels * up_to(rows, self._lanes(x))))
         )
 
     def _shapes(self, height: int, width: int) -> list[tuple[int, int]]:
@@ -136,74 +137,65 @@ class PallasImages(Backend):
     def _tapes(self, pixels: Array) -> Any:
         return self.chain.marginals(jnp.mean(pixels * pixels, 0))
 
-    def _side(self, samples: Array, multiple: int) -> tuple[Array, Any]:
-        """Pixels ``(channels, H, W, N)`` filled up to a multiple, and their tapes."""
+    def _side(self, samples: Array, multiple: int) -> "_Side":
+        """Samples filled up to a multiple."""
         pixels = _pixels(tiles.fill(samples, up_to(len(samples), multiple)))
-        return pixels, self._tapes(pixels)
+        return _Side(pixels, *self._tapes(pixels), self.chain.exact(pixels))
 
-    def _values(self, x: tuple[Array, Any], points: Array) -> Array:
+    def _values(self, x: "_Side", points: Array) -> Array:
         """Kernel values ``(C, R)`` of all rows of a filled side."""
         p = self._side(points, self.sizes.points)
-        return self._last(self._forward(x, p)[-1], x[1][1], p)[: len(points)]
+        return self._last(self._forward(x, p)[-1], x.tail, x, p)[: len(points)]
 
-    def _last(self, maps: Maps, x_tail: Any, p: tuple[Array, Any]) -> Array:
-        tail, difference = self.chain.tail, jax.lax.stop_gradient(maps["difference"])
-        return tail.kernel(maps["v"], difference, x_tail, p[1][1], theta=maps.get("theta"))
+    def _last(self, maps: Maps, x_tail: Any, x: "_Side", p: "_Side") -> Array:
+        between = difference(x.exact[-1], p.exact[-1])
+        return self.chain.tail.kernel(maps["v"], between, x_tail, p.tail, theta=maps.get("theta"))
 
-    def _sums(self, x: tuple[Array, Any], points: Array, w: Array) -> tuple[Array, Array, Any]:
+    def _sums(self, x: "_Side", points: Array, w: Array) -> tuple[Array, Array, Any]:
         """Scores ``(R,)``, the gradient by distances in the shape of the pixels, and the adjoint of the tapes."""
         p, chain = self._side(points, self.sizes.points), self.chain
-        w = pad(w, p[0].shape[-1])
+        w = pad(w, p.pixels.shape[-1])
         kept = self._forward(x, p)
-        difference = kept[-1].pop("difference")
-
-        def last(maps: Maps, x_tail: Any) -> Array:
-            return self._last({**maps, "difference": difference}, x_tail, p)
-
-        values, pull = jax.vjp(last, kept[-1], x[1][1])
+        values, pull = jax.vjp(lambda maps, tail: self._last(maps, tail, x, p), kept[-1], x.tail)
         bars, of_tail = pull(jnp.broadcast_to(w[:, None], values.shape))
-        moving = chain.moving(jnp.zeros((*x[0].shape[1:3], 1)))
+        moving = chain.moving(jnp.zeros((*x.pixels.shape[1:3], 1)))
         of_tapes = []
         for stage in reversed(range(len(chain.windows) - 1)):
             bars, of_tape = self._backward(stage, kept[stage], bars, x, p, moving[stage])
             of_tapes.insert(0, of_tape)
-        return w @ values, self._direct(bars["v"], x[0], p[0]), (of_tapes, of_tail)
+        return w @ values, self._direct(bars["v"], x.pixels, p.pixels), (of_tapes, of_tail)
 
-    def _forward(self, x: tuple[Array, Any], p: tuple[Array, Any]) -> list[Maps]:
+    def _forward(self, x: "_Side", p: "_Side") -> list[Maps]:
         """Maps ``(H, W, C, R)`` after each window."""
-        shapes, kept = self._shapes(*x[0].shape[1:3]), []
-        points, wide = p[0].shape[-1], self._wide(x[0].shape[-1])
+        count, points = x.pixels.shape[-1], p.pixels.shape[-1]
+        shapes, wide, kept = self._shapes(*x.pixels.shape[1:3]), self._wide(count), []
         for stage, (height, width) in enumerate(shapes[1:]):
-            names = ("v", "difference", "theta") if self.chain.ntk and stage else ("v", "difference")
-            results = dict.fromkeys(names, shape(height, width, points, x[0].shape[-1]))
+            names = ("v", "theta") if self.chain.ntk and stage else ("v",)
+            results = dict.fromkeys(names, shape(height, width, points, count))
+            arguments: Any = x.pixels, p.pixels
             if stage:
-                tapes = [side[1][0][stage - 1] for side in (x, p)]
-                arguments = {"maps": kept[-1], "x_tape": tapes[0], "p_tape": tapes[1]}
-            else:
-                arguments = {"x": x[0], "p": p[0]}
+                arguments = kept[-1], x.stage(stage - 1), p.stage(stage - 1)
             rows = math.gcd(height, self.sizes.stripe if stage else self.sizes.first)
             kernel = functools.partial(_forward_kernel, self.chain, stage, shapes[stage], wide, rows, self.interpret)
-            grid = height // rows, x[0].shape[-1] // wide, points
+            grid = height // rows, count // wide, points
             kept.append(self._call(kernel, results, arguments, grid, f"forward_{stage}"))
         return kept
 
     def _backward(
-        self, stage: int, maps: Maps, bars: Maps, x: tuple[Array, Any], p: tuple[Array, Any], moving: list[bool]
+        self, stage: int, maps: Maps, bars: Maps, x: "_Side", p: "_Side", moving: list[bool]
     ) -> tuple[Maps, Any]:
         """From the adjoint after the next window, that after this one, and that of the tape."""
         height, width, points, count = maps["v"].shape
-        wide, parts = self._wide(x[0].shape[-1]), points // self.sizes.points
-        x_tape, p_tape = x[1][0][stage], p[1][0][stage]
-        arguments = {"maps": maps, "x_tape": x_tape, "p_tape": p_tape, "bars": bars}
-        names = [name for name in bars if name in maps]
+        wide, parts = self._wide(count), points // self.sizes.points
         sums = [shape(parts, height, width, count) for moves in moving if moves]
-        results = {name: shape(*maps[name].shape) for name in names}, sums
+        results = {name: shape(*array.shape) for name, array in maps.items()}, sums
         kernel = functools.partial(
             _backward_kernel, self.chain, stage, (height, width), wide, self.sizes.points, moving, self.interpret
         )
         grid = height * width, count // wide, parts
+        arguments = maps, bars, x.stage(stage), p.stage(stage)
         made, sums = self._call(kernel, results, arguments, grid, f"backward_{stage}")
-        leaves, form = jax.tree.flatten(x_tape)
+        leaves, form = jax.tree.flatten(x.tapes[stage])
         sums = [jnp.sum(part, 0) for part in sums]
         leaves = [sums.pop(0) if moves else jnp.zeros_like(leaf) for leaf, moves in zip(leaves, moving, strict=True)]
         return made, jax.tree.unflatten(form, leaves)
@@ -227,6 +219,26 @@ class PallasImages(Backend):
             interpret=self.interpret,
             warps=self.sizes.warps,
         )
+
+
+class _Side(NamedTuple):
+    """Samples as pairs need them.
+
+    Attributes:
+        pixels: ``(channels, H, W, N)``.
+        tapes: Of what pixels go through after each window but the last.
+        tail: Of what comes after that.
+        exact: Mean squares after each window.
+    """
+
+    pixels: Array
+    tapes: list[Tape]
+    tail: tuple[Array, Tape]
+    exact: list[Exact]
+
+    def stage(self, stage: int) -> tuple[Tape, Exact]:
+        """What pairs need after a window."""
+        return self.tapes[stage], self.exact[stage]
 
 
 def _pixels(images: Array) -> Array:
@@ -259,9 +271,9 @@ def _forward_kernel(
 
     def pixel(i: Array, j: Array) -> Maps:
         if stage:
-            x, p = _read(refs["x_tape"], i, j, at[1]), _read(refs["p_tape"], i, j, at[0])
-            return through(_read(refs["maps"], i, j, *at), x, p)
-        return contracted(_differences, interpret=interpret)(_gaps(refs["x"], refs["p"], at, i, j))
+            maps, x, p = refs
+            return through(_read(maps, i, j, *at), _read(x, i, j, at[1]), _read(p, i, j, at[0]))
+        return contracted(_distance, interpret=interpret)(_gaps(*refs, at, i, j))
 
     def put(row: int, column: Array, maps: Maps) -> None:
         for name, ref in out.items():
@@ -271,11 +283,9 @@ def _forward_kernel(
     means(chain.windows[stage], shape, pixel, zeros, first, rows, put, interpret=interpret)
 
 
-def _differences(gaps: list[tuple[Array, Array]]) -> Maps:
-    """Means of ``(x - p)^2`` and ``(x - p) (x + p)`` over the channels."""
-    each = 1 / len(gaps)
-    v = functools.reduce(jnp.add, [(a - b) ** 2 for a, b in gaps]) * each
-    return {"v": v, "difference": functools.reduce(jnp.add, [(a - b) * (a + b) for a, b in gaps]) * each}
+def _distance(gaps: list[tuple[Array, Array]]) -> Maps:
+    """The mean of ``(x - p)^2`` over the channels."""
+    return {"v": functools.reduce(jnp.add, [(a - b) ** 2 for a, b in gaps]) * (1 / len(gaps))}
 
 
 def _backward_kernel(
@@ -293,23 +303,24 @@ def _backward_kernel(
     """The adjoint of one pixel of kept maps, of some training points."""
     place, part, of_x = pallas.program_id(0), pallas.program_id(2), pallas.ds(pallas.program_id(1) * wide, wide)
     row, column = place // shape[1], place % shape[1]
-    leaves, form = jax.tree.flatten(_read(refs["x_tape"], row, column, of_x))
+    kept, kept_bars, of_x_side, of_p_side = refs
+    tape, exact = _read(of_x_side, row, column, of_x)
+    leaves, form = jax.tree.flatten(tape)
 
-    def pulled(bars: Maps, maps: Maps, leaves: list[Array], p: Any) -> tuple[Maps, list[Array]]:
-        def function(given: Maps, moved: list[Array]) -> Maps:
+    def pulled(bars: Maps, maps: Maps, leaves: list[Array], exact: Exact, p: Any) -> tuple[Maps, list[Array]]:
+        def function(maps: Maps, moved: list[Array]) -> Maps:
             rest = list(moved)
             tape = [rest.pop(0) if moves else leaf for leaf, moves in zip(leaves, moving, strict=True)]
-            found = chain.through(stage, {**maps, **given}, jax.tree.unflatten(form, tape), p)
-            return {name: found[name] for name in bars}
+            return chain.through(stage, maps, (jax.tree.unflatten(form, tape), exact), p)
 
         moved = [leaf for leaf, moves in zip(leaves, moving, strict=True) if moves]
-        return jax.vjp(function, {name: maps[name] for name in out}, moved)[1](bars)
+        return jax.vjp(function, maps, moved)[1](bars)
 
     def point(i: Array, totals: list[Array]) -> list[Array]:
         at = pallas.ds(part * points + i, 1), of_x
-        (bars,) = spread(chain.windows[stage + 1], shape, refs["bars"], row, column, at, interpret=interpret)
-        maps, p = _read(refs["maps"], row, column, *at), _read(refs["p_tape"], row, column, at[0])
-        of_maps, of_tape = contracted(pulled, interpret=interpret)(bars, maps, leaves, p)
+        (bars,) = spread(chain.windows[stage + 1], shape, kept_bars, row, column, at, interpret=interpret)
+        maps, p = _read(kept, row, column, *at), _read(of_p_side, row, column, at[0])
+        of_maps, of_tape = contracted(pulled, interpret=interpret)(bars, maps, leaves, exact, p)
         for name, ref in out.items():
             ref[row, column, *at] = of_maps[name]
         return [total + value for total, value in zip(totals, of_tape, strict=True)]

@@ -1,10 +1,12 @@
 """Sums over kernels of vectors on a GPU: one kernel for all that happens to pairs, between two matrix products.
 
-``jax_vectors`` says what is summed. Near pairs are worked out from exact differences inside the kernel that finds them,
-as many turns as the worst column of its tile has: no host waits, and a generator that collapses costs a bounded time.
+``jax_vectors`` says what is summed, ``centred`` what the products are of. Near pairs are worked out from exact
+differences inside the kernel that finds them, as many turns as the worst column of its tile has: no host waits, and a
+generator that collapses costs a bounded time. A few dimensions need no product: all differences are exact.
 """
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,15 +15,20 @@ import jax.numpy as jnp
 from jax.experimental import pallas
 
 from lightning_gantk.kernels.backends import tiles
+from lightning_gantk.kernels.backends.base import Backend
 from lightning_gantk.kernels.backends.near import near
+from lightning_gantk.kernels.backends.pallas import centred
 from lightning_gantk.kernels.backends.pallas.arithmetic import contracted
 from lightning_gantk.kernels.backends.pallas.calls import call, lanes, load, pad, shape, store, up_to
-from lightning_gantk.kernels.backends.vectors import FEW, VectorBackend, mean_square
+from lightning_gantk.kernels.backends.pallas.centred import Numbers, Side
+from lightning_gantk.kernels.backends.vectors import FEW, flat, mean_square
 from lightning_gantk.kernels.recursions import Recursion
 
 Array = jax.Array
 _COORDINATES = 64  # of a near pair, at once
 _SLICE = 64  # coordinates of a program that puts a gradient together
+_PRODUCT = 64  # rows and columns of a tile of a matrix product
+_PROGRAMS = 128  # tiles of a matrix product that keep a GPU busy
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,7 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class PallasVectors(VectorBackend):
+class PallasVectors(Backend):
     """Sums over the kernel of an architecture, in float32.
 
     Attributes:
@@ -53,109 +60,214 @@ class PallasVectors(VectorBackend):
     interpret: bool = False
     sizes: Sizes = Sizes()
     name = "Pallas, by inner products"
+    grouped = True
 
-    def _tile(self, x: Array, points: Array) -> tuple[int, int]:
-        pairs = tiles.GPU // x.dtype.itemsize
-        rows = min(len(x), int(pairs**0.5))
-        return rows, max(1, min(len(points), pairs // max(rows, 1)))
+    def gram(self, x: Array, y: Array) -> Array:
+        x, y = flat(x), flat(y)
+        side, points, _ = self._sides(x, y, len(y))
+        rows, columns = self._tile(len(x), len(y))
 
-    def _values(self, x: Array, p: Array, centre: Array) -> Array:
-        side = self._prepare(x, p, centre)
-        (values,) = self._pairs(side, None)
-        return values[: len(p), : len(x)]
+        def against(x: Side, count: int) -> Array:  # (R, M)
+            values = self._by_rows(lambda p, many: self._values(x, count, p)[:many], points, len(y), columns)
+            return values.T
 
-    def _values_and_gradient(self, x: Array, parts: tuple[Array, Array], centre: Array) -> tuple[Array, Array]:
-        return tiles.accumulate(lambda part: self._sums(x, part[0], part[1], centre), parts)
+        return self._by_rows(against, side, len(x), rows)
 
-    def _prepare(self, x: Array, p: Array, centre: Array) -> "_Tile":
-        rows = lanes(len(x), least=16, most=self.sizes.rows)
-        columns = lanes(len(p), least=16, most=self.sizes.columns)
-        x, p = tiles.fill(x, up_to(len(x), rows)), tiles.fill(p, up_to(len(p), columns))
-        far_x, far_p = x - centre, p - centre
-        inner = None if x.shape[1] <= FEW else jnp.matmul(far_p, far_x.T, precision="highest")
-        return _Tile(x, p, far_x, far_p, inner, rows, columns)
+    def scores(self, x: Array, points: Array, weights: Array) -> Array:
+        x, points = flat(x), flat(points)
+        side, p, _ = self._sides(x, points, len(points))
+        return self._sum(lambda x, count, p, w: w @ self._values(x, count, p), side, len(x), p, weights)
 
-    def _sums(self, x: Array, p: Array, w: Array, centre: Array) -> tuple[Array, Array]:
-        """Scores (R,) and gradients (R, d) of one tile."""
-        tile, count = self._prepare(x, p, centre), len(x)
-        w = pad(w, len(tile.p))
-        if tile.inner is None:
-            scores, *gradient = self._pairs(tile, w)
-            return jnp.sum(scores, 0)[:count], jnp.sum(gradient[0], 0).T[:count]
-        pairs = self._pairs(tile, w)
-        moved = jnp.matmul(pairs[3].T, tile.far_p, precision="highest")
-        scores, gradient = self._gradient(tile, moved, pairs)
+    def scores_and_gradient(self, x: Array, points: Array, weights: Array) -> tuple[Array, Array]:
+        return self.of_groups(x, points, weights, None)
+
+    def scores_and_gradient_at_points(self, points: Array, weights: Array, first: int) -> tuple[Array, Array]:
+        return self.of_groups_at_points(points, weights, len(points), first)
+
+    def of_groups(self, x: Array, points: Array, weights: Array, first: int | None) -> tuple[Array, Array]:
+        p = flat(points)
+        side, p, places = self._sides(flat(x), p, first or len(p))
+        return self._sums(side, len(x), p, weights, places, x.shape[1:])
+
+    def of_groups_at_points(self, points: Array, weights: Array, first: int, count: int) -> tuple[Array, Array]:
+        (p, x), places = self._side(flat(points), first, own=up_to(count, self._rows(count)))
+        return self._sums(x, count, p, weights, places, points.shape[1:])
+
+    def _sides(self, x: Array, points: Array, first: int) -> tuple[Side, Side, Array]:
+        """Test points and training points, both filled up to whole programs, and the centres."""
+        (p, _), places = self._side(points, first)
+        x = self._filled(x)
+        side = _exact_side(x) if _few(x) else centred.about(x, places, len(x), interpret=self.interpret)[0]
+        return side, p, places
+
+    def _side(self, points: Array, first: int, *, own: int = 0) -> tuple[tuple[Side, Side], Array]:
+        """Training points, the same as test points if some of them are, and the centres."""
+        samples = self._filled(points)
+        if _few(points):
+            side = _exact_side(samples)
+            return (side, side), points[:0]
+        places = centred.centres(points, first, interpret=self.interpret)
+        return centred.about(samples, places, first, interpret=self.interpret, own=own), places
+
+    def _filled(self, samples: Array) -> Array:
+        return tiles.fill(samples, up_to(len(samples), max(self._rows(len(samples)), self._columns(len(samples)))))
+
+    def _rows(self, count: int) -> int:
+        """Test points of a program."""
+        return lanes(count, least=16, most=self.sizes.rows)
+
+    def _columns(self, count: int) -> int:
+        """Training points of a program."""
+        return lanes(count, least=16, most=self.sizes.columns)
+
+    def _tile(self, count: int, points: int) -> tuple[int, int]:
+        """Most test and training points of a tile."""
+        pairs = tiles.GPU // 4
+        rows = min(count, int(pairs**0.5))
+        return rows, max(1, min(points, pairs // max(rows, 1)))
+
+    def _by_rows(self, function: Callable[[Side, int], Any], side: Side, count: int, most: int) -> Any:
+        """``function(tile, rows)`` for tiles of the first ``count`` samples of a side, joined."""
+        many, each = tiles.even(count, most)
+        if many == 1:
+            return function(side, count)
+        each = up_to(each, max(self._rows(each), self._columns(each)))
+        results = jax.lax.map(lambda tile: function(tile, each), _split(side, count, many, each))
+        return jax.tree.map(lambda r: r.reshape(many * each, *r.shape[2:])[:count], results)
+
+    def _sum(self, of: Callable[..., Any], x: Side, count: int, p: Side, weights: Array) -> Any:
+        """Sums over tiles of points of what ``of(x, count, p, w)`` gives for tiles of the first test points."""
+        rows, columns = self._tile(count, len(weights))
+        many, each = tiles.even(len(weights), columns)
+        if many == 1:
+            w = pad(weights, len(p.samples))
+            return self._by_rows(lambda x, count: of(x, count, p, w), x, count, rows)
+        each = up_to(each, self._columns(each))
+        parts = _split(p, len(weights), many, each), tiles.split_weights(weights, many, each)
+
+        def against_all(x: Side, count: int) -> Any:
+            return tiles.accumulate(lambda part: of(x, count, *part), parts)
+
+        return self._by_rows(against_all, x, count, rows)
+
+    def _sums(
+        self, x: Side, count: int, p: Side, weights: Array, places: Array, shape: tuple[int, ...]
+    ) -> tuple[Array, Array]:
+        """Scores and gradients, in the shape of a sample, at the first ``count`` samples of a side."""
+        values, gradient = self._sum(functools.partial(self._of_tile, places), x, count, p, weights)
+        return values, gradient.reshape(count, *shape)
+
+    def _of_tile(self, places: Array, x: Side, count: int, p: Side, w: Array) -> tuple[Array, Array]:
+        """Scores ``(count,)`` and gradients ``(count, d)`` of one tile."""
+        pairs = self._pairs(x, count, p, w)
+        if _few(x.samples):
+            return jnp.sum(pairs[0], 0)[:count], jnp.sum(pairs[1], 0).T[:count]
+        moved = jnp.matmul(pairs[2].T, p.far, precision="highest")
+        scores, gradient = self._gradient(x, p, places, moved, pairs)
         return scores[:count], gradient[:count]
 
-    def _pairs(self, tile: "_Tile", w: Array | None) -> Any:
+    def _values(self, x: Side, count: int, p: Side) -> Array:
+        """Kernel values ``(C, count)``, of filling too."""
+        return self._pairs(x, count, p, None)[0][:, :count]
+
+    def _pairs(self, x: Side, count: int, p: Side, w: Array | None) -> Any:
         """What happens to pairs: kernel values ``(C, R)``, or with weights sums over tiles of columns ``(T, R)``, ``w
         F_v`` of far and of near pairs ``(C, R)``, and turns of each tile.
         """
-        p, x, (rows, columns) = tile.p, tile.x, (tile.rows, tile.columns)
-        (many, each), d = (len(p), len(x)), p.shape[1]
+        rows, (many, d) = self._rows(count), p.samples.shape
+        columns, each = self._columns(many), up_to(count, rows)
         grid = each // rows, many // columns
-        numbers = [mean_square(side) for side in (x, p)]
-        if tile.inner is not None:
-            numbers += [mean_square(tile.far_x), mean_square(tile.far_p)]
+        inner = None if _few(p.samples) else _inner(x.far[:each], p.far)
         results: Any = [shape(many, each)]
-        if w is not None and tile.inner is None:
+        if w is not None and inner is None:
             results = [shape(grid[1], each), shape(grid[1], d, each)]
         elif w is not None:
-            sums, all_pairs = shape(grid[1], each), shape(many, each)
-            results = [sums, sums, sums, all_pairs, all_pairs, shape(grid[1], grid[0], dtype=jnp.int32)]
+            results = [shape(len(_SUMS), grid[1], each), shape(grid[1], grid[0], dtype=jnp.int32)]
+            results += [shape(many, each)] * 2
         kernel = functools.partial(_pairs_kernel, self.recursion, rows, columns, self.interpret)
-        arguments = {"x": x, "p": p, "numbers": numbers, "inner": tile.inner, "w": w}
-        return self._call(kernel, results, arguments, name="gantk_pairs", grid=grid)
+        arguments = *_each(x, p), x.numbers, p.numbers, inner, w
+        return self._call(kernel, results, *arguments, name="gantk_pairs", grid=grid)
 
-    def _gradient(self, tile: "_Tile", moved: Array, pairs: Any) -> tuple[Array, Array]:
+    def _gradient(self, x: Side, p: Side, places: Array, moved: Array, pairs: Any) -> tuple[Array, Array]:
         """Scores, and the gradient from all its parts."""
-        rows, columns = tile.rows, tile.columns
-        length, d = tile.x.shape
-        grid = length // rows, up_to(d, _SLICE) // _SLICE
-        kernel = functools.partial(_gradient_kernel, rows, columns, d)
-        arguments = tile.x, tile.p, tile.far_x, moved, *pairs[:3], *pairs[4:]
-        results = shape(length), shape(length, d)
-        return self._call(kernel, results, *arguments, name="gantk_gradient", grid=grid)
+        sums, turns, _, near_a = pairs
+        each, d = moved.shape
+        rows, columns = each // turns.shape[1], len(p.samples) // turns.shape[0]
+        grid = turns.shape[1], up_to(d, _SLICE) // _SLICE
+        kernel = functools.partial(_gradient_kernel, rows, columns)
+        arguments = *_each(x, p), places, moved, sums, turns, near_a
+        return self._call(kernel, (shape(each), shape(each, d)), *arguments, name="gantk_gradient", grid=grid)
 
     def _call(self, kernel: Any, results: Any, *arguments: Any, **options: Any) -> Any:
         return call(kernel, results, *arguments, interpret=self.interpret, warps=self.sizes.warps, **options)
 
 
-@dataclass(frozen=True)
-class _Tile:
-    """Samples filled up to whole programs, the same about the centre, and their inner products ``(C, R)``."""
-
-    x: Array
-    p: Array
-    far_x: Array
-    far_p: Array
-    inner: Array | None
-    rows: int
-    columns: int
+_SUMS = ("values", "by_q", "by_v of the first group", "by_v of the other")  # of a tile, over its points
 
 
-def _pairs_kernel(recursion: Recursion, rows: int, columns: int, interpret: bool, refs: Any, *out: Any) -> None:
+def _few(samples: Array) -> bool:
+    """Whether differences are taken one by one."""
+    return samples.shape[1] <= FEW
+
+
+def _each(x: Side, p: Side) -> tuple[Array | None, Array]:
+    """Samples of both sides; None for the test points where these are training points, so that one is given."""
+    return (None if x.samples is p.samples else x.samples), p.samples
+
+
+def _exact_side(samples: Array) -> Side:
+    return Side(samples, samples, Numbers(mean_square(samples)))
+
+
+def _split(side: Side, count: int, many: int, each: int) -> Side:
+    """``(many, each, ...)``, of the first ``count`` samples."""
+    return jax.tree.map(lambda array: tiles.split(array[:count], many, each), side)
+
+
+def _inner(x: Array, p: Array) -> Array:
+    """Inner products in parts ``(S, C, R)`` that are to be added: where pairs are few, a product of many coordinates
+    keeps a GPU busy only if these are divided.
+    """
+    d = x.shape[1]
+    wanted = _PROGRAMS // max(1, up_to(len(x), _PRODUCT) * up_to(len(p), _PRODUCT) // _PRODUCT**2)
+    parts = max(s for s in range(1, max(1, min(wanted, d // _PRODUCT)) + 1) if d % s == 0)
+    x, p = (side.reshape(len(side), parts, d // parts) for side in (x, p))
+    return jnp.einsum("csk,rsk->scr", p, x, precision="highest")
+
+
+def _pairs_kernel(
+    recursion: Recursion,
+    rows: int,
+    columns: int,
+    interpret: bool,
+    x: Any,
+    p: Any,
+    of_x: Any,
+    of_p: Any,
+    inner: Any,
+    weights: Any,
+    *out: Any,
+) -> None:
+    x = p if x is None else x
     x_at = pallas.ds(pallas.program_id(0) * rows, rows)
     p_at = pallas.ds(pallas.program_id(1) * columns, columns)
-    d = refs["x"].shape[1]
-    q_x, q_p = refs["numbers"][0][x_at], refs["numbers"][1][p_at]
-    w = None if refs["w"] is None else refs["w"][p_at]
+    d = x.shape[1]
+    q_x, q_p = of_x.q[x_at], of_p.q[p_at]
+    w = None if weights is None else weights[p_at]
     gaps, left, turns = [], jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32)
-    if d <= FEW:
-        gaps = [(refs["x"][x_at, c][None], refs["p"][p_at, c][:, None]) for c in range(d)]
+    if inner is None:
+        gaps = [(x[x_at, c][None], p[p_at, c][:, None]) for c in range(d)]
         v = functools.reduce(jnp.add, [(a - b) ** 2 for a, b in gaps]) / d
         difference = functools.reduce(jnp.add, [(a - b) * (a + b) for a, b in gaps]) / d
     else:
-        lengths = q_x[None] + q_p[:, None]
-        q = refs["numbers"][2][x_at][None] + refs["numbers"][3][p_at][:, None]
-        v = jnp.maximum(q - (2 / d) * refs["inner"][p_at, x_at], 0)
-        left = near(v, q, lengths, recursion.scale)
+        v, bound = _distances(inner, d, (of_x, x_at), (of_p, p_at))
+        left = near(v, bound, q_x[None] + q_p[:, None], recursion.scale)
         if w is not None:
             left &= (w != 0)[:, None]
         left = left.astype(jnp.int32)
         turns = jnp.max(jnp.sum(left, 0))
         state = v, jnp.broadcast_to(q_x[None] - q_p[:, None], v.shape), left
-        exact = functools.partial(_exact_turn, refs["x"], refs["p"], x_at.start, p_at.start)
+        exact = functools.partial(_exact_turn, x, p, x_at.start, p_at.start)
         v, difference, _ = jax.lax.fori_loop(0, turns, exact, state)
 
     def values_of(v: Array, difference: Array, q_x: Array, q_p: Array) -> Array:
@@ -172,21 +284,35 @@ def _pairs_kernel(recursion: Recursion, rows: int, columns: int, interpret: bool
     values, slope_q, slope_v = contracted(derivatives, interpret=interpret)(v, difference, q_x, q_p)
     t, w = pallas.program_id(1), w[:, None]
     a = slope_v * w
-    out[0][t, x_at] = jnp.sum(values * w, 0)
     by_q = jnp.sum(slope_q * w, 0)
-    if d <= FEW:
-        for c, (x, p) in enumerate(gaps):
-            out[1][t, c, x_at] = (2 / d) * (jnp.sum(a * (x - p), 0) + by_q * x[0])
+    if inner is None:
+        out[0][t, x_at] = jnp.sum(values * w, 0)
+        for c, (x_c, p_c) in enumerate(gaps):
+            out[1][t, c, x_at] = (2 / d) * (jnp.sum(a * (x_c - p_c), 0) + by_q * x_c[0])
         return
     far = jnp.where(left > 0, 0, a)
-    out[1][t, x_at] = by_q
-    out[2][t, x_at] = jnp.sum(far, 0)
-    out[3][p_at, x_at] = far
-    out[5][t, pallas.program_id(0)] = turns
+    group = of_p.group[p_at][:, None]
+    by_v = (jnp.sum(far * share, 0) for share in (1 - group, group))
+    for i, total in enumerate((jnp.sum(values * w, 0), by_q, *by_v)):
+        out[0][i, t, x_at] = total
+    out[1][t, pallas.program_id(0)] = turns
+    out[2][p_at, x_at] = far
 
     @pallas.when(turns > 0)
     def _() -> None:
-        out[4][p_at, x_at] = a - far
+        out[3][p_at, x_at] = a - far
+
+
+def _distances(inner: Any, d: int, x: Any, p: Any) -> tuple[Array, Array]:
+    """Mean squared distances ``(C, R)`` by inner products, and numbers of whose size they have the rounding."""
+    (of_x, x_at), (of_p, p_at) = x, p
+    other = of_p.group[p_at][:, None] > 0
+    one, two = of_x.one[x_at][None], of_x.two[x_at][None]
+    own = jnp.where(other, of_p.two[p_at][:, None], of_p.one[p_at][:, None])
+    lengths = jnp.where(other, two, one) + own
+    product = functools.reduce(jnp.add, [inner[s, p_at, x_at] for s in range(inner.shape[0])])
+    v = jnp.maximum(lengths - (2 / d) * product - 2 * of_p.cross[p_at][:, None], 0)
+    return v, lengths + jnp.where(other, one, 0)  # the product is of x about the first centre
 
 
 def _exact_turn(x: Any, p: Any, first_x: Any, first_p: Any, _: Array, state: Any) -> Any:
@@ -215,28 +341,29 @@ def _exact_turn(x: Any, p: Any, first_x: Any, first_p: Any, _: Array, state: Any
 def _gradient_kernel(
     rows: int,
     columns: int,
-    d: int,
     x: Any,
     p: Any,
-    far_x: Any,
+    places: Any,
     moved: Any,
-    scores: Any,
-    by_q: Any,
-    by_v: Any,
-    near_a: Any,
+    sums: Any,
     turns: Any,
+    near_a: Any,
     out_scores: Any,
     out: Any,
 ) -> None:
-    i, k = pallas.program_id(0), pallas.program_id(1)
+    x = p if x is None else x
+    i, k, d = pallas.program_id(0), pallas.program_id(1), x.shape[1]
     x_at = pallas.ds(i * rows, rows)
     of_x = (i * rows + jnp.arange(rows))[:, None]
     at = k * _SLICE + jnp.arange(_SLICE)
     wide, inside = jnp.broadcast_to(at[None] < d, (rows, _SLICE)), at < d
     some = load(x.at[of_x, at[None]], mask=wide, other=0.0)
 
-    def add(t: Array, sums: tuple[Array, ...]) -> tuple[Array, ...]:
-        value, slope_q, slope_v, gradient = sums
+    def total_of(i: int, t: Array, total: Array) -> Array:
+        return total + sums[i, t, x_at]
+
+    def add(t: Array, state: tuple[list[Array], Array]) -> tuple[list[Array], Array]:
+        totals, gradient = state
 
         def near_pairs(j: Array, gradient: Array) -> Array:
             c = t * columns + j
@@ -244,16 +371,18 @@ def _gradient_kernel(
             return gradient + near_a[c, x_at][:, None] * (some - point[None])
 
         gradient = jax.lax.fori_loop(0, columns * jnp.minimum(turns[t, i], 1), near_pairs, gradient)
-        return value + scores[t, x_at], slope_q + by_q[t, x_at], slope_v + by_v[t, x_at], gradient
+        return [total_of(i, t, total) for i, total in enumerate(totals, 1)], gradient
 
     zeros = jnp.zeros((rows,), jnp.float32)
-    start = (zeros, zeros, zeros, jnp.zeros((rows, _SLICE), jnp.float32))
-    value, slope_q, slope_v, gradient = jax.lax.fori_loop(0, turns.shape[0], add, start)
-    gradient += slope_v[:, None] * load(far_x.at[of_x, at[None]], mask=wide, other=0.0)
+    start = [zeros] * (len(_SUMS) - 1), jnp.zeros((rows, _SLICE), jnp.float32)
+    (slope_q, *slopes_v), gradient = jax.lax.fori_loop(0, turns.shape[0], add, start)
+    for g, slope_v in enumerate(slopes_v):
+        place = load(places.at[g, at], mask=inside, other=0.0)
+        gradient += slope_v[:, None] * (some - place[None])
     gradient -= load(moved.at[of_x, at[None]], mask=wide, other=0.0)
     gradient = (2 / d) * (gradient + slope_q[:, None] * some)
     store(out.at[of_x, at[None]], gradient, mask=wide)
 
     @pallas.when(k == 0)
     def _() -> None:
-        out_scores[x_at] = value
+        out_scores[x_at] = jax.lax.fori_loop(0, turns.shape[0], functools.partial(total_of, 0), zeros)
