@@ -1,5 +1,6 @@
 """What runs on a GPU alone, run on the CPU: near pairs in a known number of steps, Gram matrices of large blocks."""
 
+import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +9,9 @@ import pytest
 from lightning_gantk.architectures import MLP
 from lightning_gantk.kernels import RBF, Laplace, architecture, expansion
 from lightning_gantk.kernels.backends import tiles
-from lightning_gantk.kernels.dynamics import gradient_flow
+from lightning_gantk.kernels.dynamics import gradient_flow, runge_kutta
+from lightning_gantk.kernels.dynamics.step_errors import SummedErrors
+from lightning_gantk.kernels.dynamics.unrolled import UnrolledTsit5
 
 DIMENSIONS = 20  # more than differences are taken of one by one, and no multiple of that
 
@@ -82,3 +85,31 @@ class _Device:
 
     def memory_stats(self):
         return self._memory
+
+
+def test_smooth_flow_asks_the_host_once_a_step():
+    """The loop over steps ends when it is known to; the stages of a step are no loop that could."""
+
+    def solved(start):
+        return runge_kutta.solve(lambda y: jnp.sin(3 * y) + 0.1, start, 2.0, rtol=1e-6, atol=1e-8, max_steps=500).state
+
+    assert str(jax.make_jaxpr(solved)(jnp.linspace(-1.0, 1, 5))).count(" while[") == 1
+
+
+def test_unrolled_method_is_that_of_diffrax():
+    def solution(solver):
+        return diffrax.diffeqsolve(
+            diffrax.ODETerm(lambda t, y, args: jnp.sin(3 * y) + 0.1 * t),
+            solver,
+            t0=0.0,
+            t1=2.0,
+            dt0=None,
+            y0=jnp.linspace(-1.0, 1, 5),
+            stepsize_controller=SummedErrors(rtol=1e-6, atol=1e-8),
+        )
+
+    with jax.enable_x64(True):
+        ours, theirs = solution(UnrolledTsit5()), solution(diffrax.Tsit5())
+        assert ours.stats["num_accepted_steps"] == theirs.stats["num_accepted_steps"]
+        # the same sums in another order, over some 20 steps of 7 stages
+        np.testing.assert_allclose(ours.ys, theirs.ys, atol=20 * 7 * 2.0**-52)

@@ -53,10 +53,11 @@ def solve(
     import diffrax  # takes a second to import, and few runs need it
 
     from lightning_gantk.kernels.dynamics.step_errors import SummedErrors
+    from lightning_gantk.kernels.dynamics.unrolled import UnrolledTsit5
 
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(lambda t, y, args: field(y)),
-        diffrax.Kvaerno5() if implicit else diffrax.Tsit5(),
+        diffrax.Kvaerno5() if implicit else UnrolledTsit5(),
         t0=0.0,
         t1=time,
         dt0=None,

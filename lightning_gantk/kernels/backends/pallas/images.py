@@ -103,8 +103,8 @@ class PallasImages(Backend):
 
         def of(x: Array) -> tuple[Array, Array]:
             pixels = _pixels(tiles.fill(x, up_to(len(x), self._lanes(x))))
-            tapes, pull = jax.vjp(self._tapes, pixels)
-            side = _Side(pixels, *tapes, self.chain.exact(pixels))
+            (tapes, tail), pull = jax.vjp(self._tapes, pixels)
+            side = _Side(pixels, tapes, tail, self.chain.exact(pixels))
             sums = tiles.accumulate(lambda part: self._sums(side, part[0], part[1]), parts)
             values, direct, of_side = sums
             gradient = direct + pull(of_side)[0]
@@ -140,7 +140,8 @@ class PallasImages(Backend):
     def _side(self, samples: Array, multiple: int) -> "_Side":
         """Samples filled up to a multiple."""
         pixels = _pixels(tiles.fill(samples, up_to(len(samples), multiple)))
-        return _Side(pixels, *self._tapes(pixels), self.chain.exact(pixels))
+        tapes, tail = self._tapes(pixels)
+        return _Side(pixels, tapes, tail, self.chain.exact(pixels))
 
     def _values(self, x: "_Side", points: Array) -> Array:
         """Kernel values ``(C, R)`` of all rows of a filled side."""
@@ -273,7 +274,8 @@ def _forward_kernel(
         if stage:
             maps, x, p = refs
             return through(_read(maps, i, j, *at), _read(x, i, j, at[1]), _read(p, i, j, at[0]))
-        return contracted(_distance, interpret=interpret)(_gaps(*refs, at, i, j))
+        x, p = refs
+        return contracted(_distance, interpret=interpret)(_gaps(x, p, at, i, j))
 
     def put(row: int, column: Array, maps: Maps) -> None:
         for name, ref in out.items():
