@@ -54,6 +54,8 @@ _TRAINER = {
     "enable_model_summary": False,
 }
 
+_OF_SAMPLES = ("refine", "stop")  # what is done with samples: no part of a trained model's settings, and given anew
+
 # What the key `system` of a configuration may say: the module that is trained, and settings of its usual optimizer.
 SYSTEMS: dict[str, tuple[type[Measured], dict[str, Any]]] = {
     "GAN": (GAN, ADAM),
@@ -133,8 +135,9 @@ class GANCommand(CommandLine):
         before = options.model.clone()
         with self._explained(command):
             super().take_settings_from_checkpoint()
-        if before.get("refine") is not None:  # of what is done with samples, not of the model that was trained
-            self.config[command].model.refine = before.refine
+        for key in _OF_SAMPLES:
+            if before.get(key) is not None:
+                self.config[command].model[key] = before[key]
         if keys := _differing(before, self.config[command].model):
             told = ", ".join(f"model.{key}" for key in keys[:5]) + (" and others" if len(keys) > 5 else "")
             print(f"The model is set up as in {path}, which differs from the settings given in {told}.")

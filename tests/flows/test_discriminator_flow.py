@@ -127,8 +127,9 @@ def test_the_command_line_trains_and_samples(tmp_path, monkeypatch):
     assert command.trainer.global_step == 6
     (checkpoint,) = (tmp_path / "runs").rglob("last.ckpt")
     words = [f"--config={path}", f"--ckpt_path={checkpoint}", "--save_predictions.num_samples=5"]
-    again = main(["predict", *words])
+    again = main(["predict", *words, "--model.stop=1"])
     assert isinstance(again.model, DiscriminatorFlow)
+    assert again.model.sampler.stop == 1  # of what is done with samples: the checkpoint's own does not come first
     assert list((tmp_path / "runs").rglob("samples.npz"))
 
 
