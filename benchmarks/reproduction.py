@@ -133,7 +133,7 @@ def report(results: dict[str, dict[str, Any]], steps: dict[str, int], seeds: int
         yield f"| {title} | {' | '.join(values)} |"
     order = {regime: mean for regime in REGIMES if (mean := _mean(found[regime, "relu"])) is not None}
     if len(order) > 1:
-        yield "\nReLU, from best to worst: " + ", ".join(REGIMES[r] for r in sorted(order, key=order.__getitem__)) + "."
+        yield "\nReLU, from best to worst: " + "; ".join(REGIMES[r] for r in sorted(order, key=order.__getitem__)) + "."
 
 
 @contextlib.contextmanager
