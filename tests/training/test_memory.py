@@ -36,7 +36,7 @@ class Resident(Callback):
 def test_memory_does_not_grow_over_a_long_run_of_images(regime, tmp_path):
     architecture = DCGAN(blocks=1)
     discriminator = (
-        NTKDiscriminator(architecture, LSGAN(), check_every=0)  # a look every 500 fits moves the allocator by 1 to 2 MB
+        NTKDiscriminator(architecture, LSGAN())
         if regime == "ntk"
         else FiniteDiscriminator(architecture, LSGAN(), width=4, reset=True)
     )
