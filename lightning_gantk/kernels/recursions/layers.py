@@ -88,7 +88,8 @@ def _affine_pairs(layer: Dense | Conv, mean: Callable[[Array], Array], state: Pa
     theta = None
     if state.ntk:
         theta = 0.5 * (q_x + q_p - v)
-        theta -= jax.lax.stop_gradient(jnp.where(jnp.minimum(q_x, q_p) == 0, theta, 0))
+        if not layer.b_std:  # a bias is variance
+            theta -= jax.lax.stop_gradient(jnp.where(jnp.minimum(q_x, q_p) == 0, theta, 0))
         theta = theta if state.theta is None else theta + scale * mean(state.theta)
     difference = None if state.difference is None else scale * mean(state.difference)
     return Pairs(v, theta, difference, state.ntk)

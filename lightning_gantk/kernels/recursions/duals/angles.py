@@ -22,15 +22,22 @@ _R = (
 _TAYLOR = tuple(2**n * math.factorial(n) ** 2 * (n + 1) / math.factorial(2 * n + 1) / (2 * n + 3) for n in range(11))
 
 
-def angle_of(e: Array) -> tuple[Array, Array, Array, Array]:
+def angle_of(e: Array, opposite: float = 0.0) -> tuple[Array, Array, Array, Array]:
     """Of the angle t with cos t = 1 - e: t, sin t - t cos t, sin t, 1 / sin t (0 where sin t is 0).
 
     All to a few units of rounding for every e in [0, 2]: near e = 0, where arccos(1 - e) would have no digits, too.
+
+    Args:
+        e: 1 - cos t.
+        opposite: Where e is as near as that to 2, t is taken for pi.
     """
     e = jnp.minimum(e, 2)  # more is rounding, where one norm dwarfs the other
-    folded = jnp.minimum(e, 2 - e)
+    left = 2 - e
+    folded = jnp.minimum(e, left)
     square = folded * (2 - folded)
     some = square > 1e-30
+    if opposite:
+        some &= left >= opposite
     cosecant = jnp.where(some, jax.lax.rsqrt(jnp.where(some, square, 1)), 0)
     sine, cosine = square * cosecant, 1 - e
     if e.dtype == jnp.float64:
@@ -40,7 +47,7 @@ def angle_of(e: Array) -> tuple[Array, Array, Array, Array]:
         return angle, jnp.where(e < 0.05, near, sine - angle * cosine), sine, cosecant
     series = _horner(_R, folded)
     angle = sine * (1 + folded * series)
-    lune = sine * folded * (1 - (1 - folded) * series) + math.pi * jnp.maximum(-cosine, 0)
+    lune = sine * folded * (1 - jnp.abs(cosine) * series) + math.pi * jnp.maximum(-cosine, 0)
     return jnp.where(cosine < 0, math.pi - angle, angle), lune, sine, cosecant
 
 

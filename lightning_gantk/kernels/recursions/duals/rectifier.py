@@ -41,8 +41,7 @@ class Rectifier(Dual):
         both = inverse_x * inverse_p
         # The angle between u and 0 counts as pi / 2, so that E phi' phi' takes phi'(0) = (a + b) / 2.
         e = jnp.maximum(jnp.maximum(excess(v, gap) * both, zero_x), zero_p)
-        e = jnp.where(2 - e < rounding(v), 2, e)  # as in ``excess``, of opposite samples
-        angle, lune, sine, cosecant = angle_of(e)
+        angle, lune, sine, cosecant = angle_of(e, opposite=rounding(v))  # as in ``excess``, of opposite samples
         jump = self.jump / math.pi
         steep = 0.25 * jump * cosecant * both
 
