@@ -21,9 +21,12 @@ _IMAGES = images.Sizes()
 _VECTORS = vectors.Sizes()
 _OF_IMAGES = (
     _IMAGES,
-    replace(_IMAGES, lanes=64),
-    replace(_IMAGES, warps=2),
-    replace(_IMAGES, lanes=256, warps=2),
+    replace(_IMAGES, warps=1),
+    replace(_IMAGES, block=(1, 64), warps=1),
+    replace(_IMAGES, block=(2, 64)),
+    replace(_IMAGES, block=(8, 32)),
+    replace(_IMAGES, back=128),
+    replace(_IMAGES, lanes=64, span=4),
     replace(_IMAGES, stripe=1),
     replace(_IMAGES, stripe=4),
     replace(_IMAGES, first=2),
@@ -54,7 +57,7 @@ def _settings() -> Iterator[tuple[str, Backend, int]]:
     """What it is, the backend, and n = m."""
     recursion = _recursion(RELU_DCGAN)
     for n in (1024, 128):
-        for sizes in _OF_IMAGES if n > 128 else _OF_IMAGES[:6]:
+        for sizes in _OF_IMAGES if n > 128 else _OF_IMAGES[:7]:
             yield f"DCGAN n=m={n} {sizes}", images.PallasImages(recursion, sizes=sizes), n
     recursion = _recursion(RELU_MLP)
     for sizes in _OF_VECTORS:

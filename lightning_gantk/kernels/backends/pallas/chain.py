@@ -36,6 +36,15 @@ class Window:
         """(H, W) after it."""
         return math.ceil(shape[0] / self.stride), math.ceil(shape[1] / self.stride)
 
+    @property
+    def together(self) -> int:
+        """Pixels of a row that stand in the same windows, one after the other."""
+        return 1 if self.size % self.stride else self.stride
+
+    def groups(self, width: int) -> int:
+        """How many such groups begin in a row of pixels, or end there."""
+        return (width - 1 + self.before((width, width))[1]) // self.together + 1
+
     def before(self, shape: tuple[int, int]) -> tuple[int, int]:
         """Zeros above and to the left."""
         above, left = (
@@ -89,10 +98,10 @@ class Chain:
         return found
 
     def through(self, stage: int, maps: Maps, x: tuple[Tape, Exact], p: tuple[Tape, Exact]) -> Maps:
-        """A block of one pixel ``(C, R)`` after ``pixelwise``, from what both sides have of that pixel."""
+        """A block of one pixel ``(C, R)`` after ``pixelwise``, from both sides of it: ``(1, R)`` and ``(C, 1)``."""
         (x_tape, x_exact), (p_tape, p_exact) = x, p
         state = Pairs(maps["v"], maps.get("theta"), difference(x_exact, p_exact), self.ntk)
-        state = pairs(self.pixelwise[stage], state, Reader(x_tape, -2), Reader(p_tape, -1))
+        state = pairs(self.pixelwise[stage], state, Reader(x_tape, None), Reader(p_tape, None))
         return {"v": state.v} if state.theta is None else {"v": state.v, "theta": state.theta}
 
     def moving(self, q: Array) -> list[list[bool]]:
@@ -122,8 +131,8 @@ class Chain:
 
 
 def difference(x: Exact, p: Exact) -> Array:
-    """``q_x - q_p`` of all pairs ``(..., C, R)``."""
-    near, rest = (a[..., None, :] - b[..., :, None] for a, b in zip(x, p, strict=True))
+    """``q_x - q_p`` from arrays that broadcast."""
+    near, rest = (a - b for a, b in zip(x, p, strict=True))
     return near + rest
 
 

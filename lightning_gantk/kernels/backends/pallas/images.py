@@ -17,7 +17,7 @@ from jax.experimental import pallas
 from lightning_gantk.kernels.backends import tiles
 from lightning_gantk.kernels.backends.base import Backend
 from lightning_gantk.kernels.backends.pallas.arithmetic import contracted
-from lightning_gantk.kernels.backends.pallas.calls import call, lanes, pad, shape, up_to
+from lightning_gantk.kernels.backends.pallas.calls import call, lanes, pad, shape, store, up_to
 from lightning_gantk.kernels.backends.pallas.chain import Chain, Exact, Maps, Window, chain_of, difference
 from lightning_gantk.kernels.backends.pallas.windows import means, spread
 from lightning_gantk.kernels.recursions import Recursion, Tape
@@ -30,9 +30,13 @@ class Sizes:
     """How work is divided.
 
     Attributes:
-        lanes: Test points of a program, at most: with one warp, four for each thread.
-        warps: Of a program.
-        points: Training points of a program on the way back.
+        block: Training and test points of a program on the way forward, at once: each side is read once for all of the
+            other.
+        warps: Of such a program: with two, a thread has two pairs, and more threads fit.
+        back: Test points of a program on the way back, at most: two for each thread.
+        lanes: Test points of a program that reads pixels, at the first window and for the gradient, at most: four for
+            each thread.
+        points: Training points of the last two, one after the other.
         stripe: Rows of windows of a program, at most.
         first: The same of the first window, which reads pixels.
         span: Pixels of a program that puts the gradient together, at most.
@@ -40,8 +44,10 @@ class Sizes:
         memory: Bytes of all maps of a tile.
     """
 
+    block: tuple[int, int] = 4, 32
+    warps: int = 2
+    back: int = 64
     lanes: int = 128
-    warps: int = 1
     points: int = 16
     stripe: int = 2
     first: int = 4
@@ -128,11 +134,8 @@ class PallasImages(Backend):
         return shapes
 
     def _lanes(self, x: Array) -> int:
-        return self._wide(len(x))
-
-    def _wide(self, count: int) -> int:
-        """Test points of a program."""
-        return lanes(count, least=16, most=self.sizes.lanes)
+        """What the number of test points is filled up to a multiple of."""
+        return lanes(len(x), least=16, most=self.sizes.lanes)
 
     def _tapes(self, pixels: Array) -> Any:
         return self.chain.marginals(jnp.mean(pixels * pixels, 0))
@@ -149,7 +152,7 @@ class PallasImages(Backend):
         return self._last(self._forward(x, p)[-1], x.tail, x, p)[: len(points)]
 
     def _last(self, maps: Maps, x_tail: Any, x: "_Side", p: "_Side") -> Array:
-        between = difference(x.exact[-1], p.exact[-1])
+        between = difference(jax.tree.map(lambda part: part[..., None, :], x.exact[-1]), _columns(p.exact[-1]))
         return self.chain.tail.kernel(maps["v"], between, x_tail, p.tail, theta=maps.get("theta"))
 
     def _sums(self, x: "_Side", points: Array, w: Array) -> tuple[Array, Array, Any]:
@@ -169,17 +172,19 @@ class PallasImages(Backend):
     def _forward(self, x: "_Side", p: "_Side") -> list[Maps]:
         """Maps ``(H, W, C, R)`` after each window."""
         count, points = x.pixels.shape[-1], p.pixels.shape[-1]
-        shapes, wide, kept = self._shapes(*x.pixels.shape[1:3]), self._wide(count), []
+        shapes, kept = self._shapes(*x.pixels.shape[1:3]), []
         for stage, (height, width) in enumerate(shapes[1:]):
             names = ("v", "theta") if self.chain.ntk and stage else ("v",)
             results = dict.fromkeys(names, shape(height, width, points, count))
-            arguments: Any = x.pixels, p.pixels
+            arguments: Any = x.pixels, _columns(p.pixels)
+            (high, wide), warps, rows = (1, self.sizes.lanes), 1, self.sizes.first
             if stage:
-                arguments = kept[-1], x.stage(stage - 1), p.stage(stage - 1)
-            rows = math.gcd(height, self.sizes.stripe if stage else self.sizes.first)
-            kernel = functools.partial(_forward_kernel, self.chain, stage, shapes[stage], wide, rows, self.interpret)
-            grid = height // rows, count // wide, points
-            kept.append(self._call(kernel, results, arguments, grid, f"forward_{stage}"))
+                arguments = kept[-1], x.stage(stage - 1), _columns(p.stage(stage - 1))
+                (high, wide), warps, rows = self.sizes.block, self.sizes.warps, self.sizes.stripe
+            block, rows = (high, min(wide, count)), math.gcd(height, rows)
+            kernel = functools.partial(_forward_kernel, self.chain, stage, shapes[stage], block, rows, self.interpret)
+            grid = height // rows, count // block[1], points // high
+            kept.append(self._call(kernel, results, arguments, grid, f"forward_{stage}", warps))
         return kept
 
     def _backward(
@@ -187,14 +192,15 @@ class PallasImages(Backend):
     ) -> tuple[Maps, Any]:
         """From the adjoint after the next window, that after this one, and that of the tape."""
         height, width, points, count = maps["v"].shape
-        wide, parts = self._wide(count), points // self.sizes.points
+        wide, parts = min(self.sizes.back, count), points // self.sizes.points
+        groups = self.chain.windows[stage + 1].groups(width)
         sums = [shape(parts, height, width, count) for moves in moving if moves]
         results = {name: shape(*array.shape) for name, array in maps.items()}, sums
         kernel = functools.partial(
             _backward_kernel, self.chain, stage, (height, width), wide, self.sizes.points, moving, self.interpret
         )
-        grid = height * width, count // wide, parts
-        arguments = maps, bars, x.stage(stage), p.stage(stage)
+        grid = height * groups, count // wide, parts
+        arguments = maps, bars, x.stage(stage), _columns(p.stage(stage))
         made, sums = self._call(kernel, results, arguments, grid, f"backward_{stage}")
         leaves, form = jax.tree.flatten(x.tapes[stage])
         sums = [jnp.sum(part, 0) for part in sums]
@@ -203,23 +209,15 @@ class PallasImages(Backend):
 
     def _direct(self, bar: Array, x: Array, p: Array) -> Array:
         """The gradient by the pixels' distances, ``(channels, H, W, R)``."""
-        wide, parts = self._wide(x.shape[-1]), p.shape[-1] // self.sizes.points
         _, height, width, count = x.shape
+        wide, parts = min(self.sizes.lanes, count), p.shape[-1] // self.sizes.points
         span = math.gcd(width, self.sizes.span)
         kernel = functools.partial(_direct_kernel, self.chain.windows[0], wide, self.sizes.points, span, self.interpret)
         grid = height * width // span, count // wide, parts
-        return jnp.sum(self._call(kernel, shape(parts, *x.shape), (bar, x, p), grid, "direct"), 0)
+        return jnp.sum(self._call(kernel, shape(parts, *x.shape), (bar, x, _columns(p)), grid, "direct"), 0)
 
-    def _call(self, kernel: Any, results: Any, arguments: Any, grid: tuple[int, ...], name: str) -> Any:
-        return call(
-            kernel,
-            results,
-            arguments,
-            name=f"gantk_{name}",
-            grid=grid,
-            interpret=self.interpret,
-            warps=self.sizes.warps,
-        )
+    def _call(self, kernel: Any, results: Any, arguments: Any, grid: tuple[int, ...], name: str, warps: int = 1) -> Any:
+        return call(kernel, results, arguments, name=f"gantk_{name}", grid=grid, interpret=self.interpret, warps=warps)
 
 
 class _Side(NamedTuple):
@@ -247,25 +245,48 @@ def _pixels(images: Array) -> Array:
     return jnp.moveaxis(images, (0, 3), (3, 0))
 
 
-def _gaps(x: Any, p: Any, at: tuple[Any, Any], row: Array, column: Array) -> list[tuple[Array, Array]]:
-    """Both sides of a pixel, channel by channel, as ``(1, R)`` and ``(1, 1)``.
+def _columns(arrays: Any) -> Any:
+    """Of training points, as blocks of pairs have them: ``(..., C, 1)``."""
+    return jax.tree.map(lambda array: array[..., None], arrays)
+
+
+def _read(refs: Any, *place: Any) -> Any:
+    return jax.tree.map(lambda ref: ref[place], refs)
+
+
+def _of_test(refs: Any, *place: Any) -> Any:
+    """What some test points have of a pixel, ``(1, R)``; place: (channel,) row, column, points.
 
     Read with two axes: Triton lays sums that a loop carries out as it does blocks that are read so, and would turn
     everything in the loop otherwise, through shared memory.
     """
-    place = pallas.ds(column, 1)
-    return [(x[c, row, place, at[1]], p[c, row, place, at[0]]) for c in range(x.shape[0])]
+    *before, column, at = place
+    return _read(refs, *before, pallas.ds(column, 1), at)
 
 
-def _read(refs: Any, row: Array, column: Array, *at: Any) -> Any:
-    return jax.tree.map(lambda ref: ref[(row, column, *at)], refs)
+def _of_training(refs: Any, *place: Any) -> Any:
+    """What some training points have of a pixel, ``(C, 1)``."""
+    return _read(refs, *place, pallas.ds(0, 1))
+
+
+def _gaps(x: Any, p: Any, at: tuple[Any, Any], row: Array, column: Array) -> list[tuple[Array, Array]]:
+    """Both sides of a pixel, channel by channel."""
+    return [(_of_test(x, c, row, column, at[1]), _of_training(p, c, row, column, at[0])) for c in range(x.shape[0])]
 
 
 def _forward_kernel(
-    chain: Chain, stage: int, shape: tuple[int, int], wide: int, rows: int, interpret: bool, refs: Any, out: Any
+    chain: Chain,
+    stage: int,
+    shape: tuple[int, int],
+    block: tuple[int, int],
+    rows: int,
+    interpret: bool,
+    refs: Any,
+    out: Any,
 ) -> None:
-    """Some rows of maps after a window, of one training point."""
-    at = pallas.ds(pallas.program_id(2), 1), pallas.ds(pallas.program_id(1) * wide, wide)
+    """Some rows of maps after a window, of a block ``(C, R)`` of pairs."""
+    high, wide = block
+    at = pallas.ds(pallas.program_id(2) * high, high), pallas.ds(pallas.program_id(1) * wide, wide)
     first = pallas.program_id(0) * rows
 
     through = contracted(functools.partial(chain.through, stage - 1), interpret=interpret)
@@ -273,7 +294,7 @@ def _forward_kernel(
     def pixel(i: Array, j: Array) -> Maps:
         if stage:
             maps, x, p = refs
-            return through(_read(maps, i, j, *at), _read(x, i, j, at[1]), _read(p, i, j, at[0]))
+            return through(_read(maps, i, j, *at), _of_test(x, i, j, at[1]), _of_training(p, i, j, at[0]))
         x, p = refs
         return contracted(_distance, interpret=interpret)(_gaps(x, p, at, i, j))
 
@@ -281,7 +302,7 @@ def _forward_kernel(
         for name, ref in out.items():
             ref[first + row, column, *at] = maps[name]
 
-    zeros = dict.fromkeys(out, jnp.zeros((1, wide), jnp.float32))
+    zeros = dict.fromkeys(out, jnp.zeros(block, jnp.float32))
     means(chain.windows[stage], shape, pixel, zeros, first, rows, put, interpret=interpret)
 
 
@@ -302,14 +323,21 @@ def _backward_kernel(
     out: Any,
     sums: Any,
 ) -> None:
-    """The adjoint of one pixel of kept maps, of some training points."""
+    """The adjoint of some pixels of kept maps, all in the same windows, of some training points."""
     place, part, of_x = pallas.program_id(0), pallas.program_id(2), pallas.ds(pallas.program_id(1) * wide, wide)
-    row, column = place // shape[1], place % shape[1]
+    window = chain.windows[stage + 1]
+    row, group = place // window.groups(shape[1]), place % window.groups(shape[1])
+    first = group * window.together - window.before(shape)[1]
+    columns = [first + d for d in range(window.together)]
+    inside = [jnp.full((1, wide), (column >= 0) & (column < shape[1])) for column in columns]
+    columns = [jnp.clip(column, 0, shape[1] - 1) for column in columns]
     kept, kept_bars, of_x_side, of_p_side = refs
-    tape, exact = _read(of_x_side, row, column, of_x)
-    leaves, form = jax.tree.flatten(tape)
+    sides = [_of_test(of_x_side, row, column, of_x) for column in columns]
+    form = jax.tree.structure(sides[0][0])
 
-    def pulled(bars: Maps, maps: Maps, leaves: list[Array], exact: Exact, p: Any) -> tuple[Maps, list[Array]]:
+    def pulled(bars: Maps, maps: Maps, x: tuple[Tape, Exact], p: Any) -> tuple[Maps, list[Array]]:
+        leaves, exact = jax.tree.leaves(x[0]), x[1]
+
         def function(maps: Maps, moved: list[Array]) -> Maps:
             rest = list(moved)
             tape = [rest.pop(0) if moves else leaf for leaf, moves in zip(leaves, moving, strict=True)]
@@ -318,18 +346,23 @@ def _backward_kernel(
         moved = [leaf for leaf, moves in zip(leaves, moving, strict=True) if moves]
         return jax.vjp(function, maps, moved)[1](bars)
 
-    def point(i: Array, totals: list[Array]) -> list[Array]:
+    def point(i: Array, totals: list[list[Array]]) -> list[list[Array]]:
         at = pallas.ds(part * points + i, 1), of_x
-        (bars,) = spread(chain.windows[stage + 1], shape, kept_bars, row, column, at, interpret=interpret)
-        maps, p = _read(kept, row, column, *at), _read(of_p_side, row, column, at[0])
-        of_maps, of_tape = contracted(pulled, interpret=interpret)(bars, maps, leaves, exact, p)
-        for name, ref in out.items():
-            ref[row, column, *at] = of_maps[name]
-        return [total + value for total, value in zip(totals, of_tape, strict=True)]
+        (bars,) = spread(window, shape, kept_bars, row, first, at, interpret=interpret)
+        found = []
+        for column, where, side, of_pixel in zip(columns, inside, sides, totals, strict=True):
+            maps, p = _read(kept, row, column, *at), _of_training(of_p_side, row, column, at[0])
+            of_maps, of_tape = contracted(pulled, interpret=interpret)(bars, maps, side, p)
+            for name, ref in out.items():
+                store(ref.at[row, column, *at], of_maps[name], mask=where)
+            found.append([total + value for total, value in zip(of_pixel, of_tape, strict=True)])
+        return found
 
-    totals = jax.lax.fori_loop(0, points, point, [jnp.zeros((wide,), jnp.float32) for _ in sums])
-    for ref, total in zip(sums, totals, strict=True):
-        ref[part, row, column, of_x] = total
+    zeros = [jnp.zeros((1, wide), jnp.float32) for _ in sums]
+    totals = jax.lax.fori_loop(0, points, point, [zeros for _ in columns])
+    for column, where, of_pixel in zip(columns, inside, totals, strict=True):
+        for ref, total in zip(sums, of_pixel, strict=True):
+            store(ref.at[part, row, pallas.ds(column, 1), of_x], total, mask=where)
 
 
 def _direct_kernel(window: Window, wide: int, points: int, span: int, interpret: bool, refs: Any, out: Any) -> None:
@@ -355,4 +388,4 @@ def _direct_kernel(window: Window, wide: int, points: int, span: int, interpret:
     totals = jax.lax.fori_loop(0, points, point, [[zeros] * channels for _ in range(span)])
     for d, of_pixel in enumerate(totals):
         for c, total in enumerate(of_pixel):
-            out[part, c, row, column + d, of_x] = jnp.sum(total, 0) * (2 / channels)
+            out[part, c, row, pallas.ds(column + d, 1), of_x] = total * (2 / channels)
