@@ -42,6 +42,7 @@ def rows(options: Options) -> Iterator[Row]:
             settings = {
                 "trainer.max_steps": steps,
                 "trainer.limit_val_batches": 0,
+                "model.optimizer.init_args.lr": 1e-5,  # small, for a finite IPM that nothing bounds would fly apart
                 "trainer.default_root_dir": folder,
                 "trainer.callbacks+": f"{__name__}.StepClock",
                 **device.of_trainer(),
