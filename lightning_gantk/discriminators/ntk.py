@@ -314,7 +314,8 @@ class NTKDiscriminator(Discriminator):
         wide = torch.float64 if self.dtype == "float64" else torch.float32
         with self._compiled.precision():
             if self._gram is None:
-                self._gram = jax.jit(lambda points: expansion.gram(self.kernel, points))
+                kernel = self.kernel  # no closure over self, which would live on until the garbage collector comes
+                self._gram = jax.jit(lambda points: expansion.gram(kernel, points))
             return bridge.to_torch(self._gram(bridge.to_jax(bridge.cast(x, wide))))
 
     @property

@@ -3,7 +3,6 @@
 NCCL, on GPUs, is asked for the same two messages: the sum of all, and what the first has.
 """
 
-import gc
 import os
 import socket
 
@@ -78,7 +77,6 @@ def _work(number, folder, port, count):
     with pytest.MonkeyPatch.context() as monkeypatch:
         held = Held(monkeypatch)
         for name, (loss, t) in CASES.items():
-            gc.collect()  # the discriminator before, whose arrays would count too
             found[name] = _outcome(_solve(loss, t, real, fake))
         found["held"] = held.most
     # Batches of different lengths, whose sum is no multiple of the processes.

@@ -35,11 +35,12 @@ class CompiledDiscriminator:
 
     def __init__(self, kernel: Kernel, flow: GradientFlow, dtype: str):
         self.dtype, self._flow = dtype, flow
-        # Closures, so that each discriminator has a compilation cache of its own that ends with it.
+        # Closures, so that each discriminator has a compilation cache of its own that ends with it; none over self,
+        # which they would keep until the garbage collector comes.
         self._fit = jax.jit(lambda *arguments: _fit(kernel, flow, dtype, *arguments))
         self._batch = jax.jit(lambda *arguments: problem(dtype, *arguments))
         self._matrix = jax.jit(lambda *arguments: _matrix(kernel, dtype, *arguments))
-        self._solve, self._solve_stiff = (
+        self._solve, solve_stiff = (
             jax.jit(lambda *arguments, solve=solve: _solve(solve, *arguments), static_argnums=3)
             for solve in (flow.weights_from_matrix, flow.stiff_weights_from_matrix)
         )
@@ -67,8 +68,7 @@ class CompiledDiscriminator:
         self._places, self._disturbed, self._distance, self._change = map(
             jax.jit, (accuracy.places, accuracy.disturbed, accuracy.distance, accuracy.change)
         )
-        stiff = lambda matrix, mass, f_0, fakes: self._solve_stiff(matrix, mass, (f_0[:fakes], f_0[fakes:]), fakes)  # noqa: E731
-        self._together = Together(kernel, flow, stiff)
+        self._solve_stiff, self._together = solve_stiff, Together(kernel, flow, solve_stiff)
 
     def precision(self) -> contextlib.AbstractContextManager:
         """The context in which arrays of the dtype exist."""

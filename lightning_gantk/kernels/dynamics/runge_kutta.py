@@ -1,5 +1,6 @@
 """Solvers for smooth flows: explicit Runge-Kutta methods where they are not stiff, an implicit one where they are."""
 
+import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -83,8 +84,12 @@ def solve_stepwise(
     from scipy.integrate import RK45  # half a second to import, and few runs need it
 
     flat, unravel = ravel_pytree(start)
+
+    def flat_field(t: float, y: np.ndarray) -> np.ndarray:
+        return np.asarray(ravel_pytree(field(unravel(jnp.asarray(y, flat.dtype))))[0], np.float64)
+
     solver = RK45(
-        lambda t, y: np.asarray(ravel_pytree(field(unravel(jnp.asarray(y, flat.dtype))))[0], np.float64),
+        weakref.proxy(flat_field),  # SciPy's solver is a reference cycle, which must not keep what the field holds
         0.0,
         np.asarray(flat, np.float64),
         time,

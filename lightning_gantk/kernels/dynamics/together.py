@@ -25,7 +25,8 @@ class Together:
     Args:
         kernel: The kernel.
         flow: Loss, time and tolerance.
-        solve_stiff: ``(K, mass, f_0, fakes) -> Solved``, with all of K, for a stiff flow with smooth slopes.
+        solve_stiff: ``(K, mass, f_0, fakes) -> Solved``, with all of K, for a stiff flow with smooth slopes; f_0 as the
+            values at the fakes and those at the reals.
     """
 
     def __init__(self, kernel: Kernel, flow: GradientFlow, solve_stiff: Callable[..., Solved]):
@@ -73,7 +74,7 @@ class Together:
         whole = keeps_gram(len(mass) ** 2, part.points.dtype.itemsize)
 
         def stiff() -> Solved:
-            return self._solve_stiff(leader.whole(), mass, f_0, fakes)
+            return self._solve_stiff(leader.whole(), mass, (f_0[:fakes], f_0[fakes:]), fakes)
 
         has_other = part.kept and whole and flow.loss.slopes == "smooth"  # an implicit solver needs all of K
         is_fake = jnp.arange(len(mass)) < fakes
