@@ -29,8 +29,9 @@ struct Symmetric {
   }
 
   void mirror(int64_t begin, int64_t end) const {
-    for (int64_t top = begin; top < end; top += LANES)  // a cache line of each mirrored row at a time
+    constexpr int64_t LINE = 16;  // a cache line of each mirrored row at a time
+    for (int64_t top = begin; top < end; top += LINE)
       for (int64_t j = std::max(first, top + 1); j < count(); ++j)
-        for (int64_t i = top; i < std::min({end, top + LANES, j}); ++i) to[j * rows + i] = to[i * rows + j];
+        for (int64_t i = top; i < std::min({end, top + LINE, j}); ++i) to[j * rows + i] = to[i * rows + j];
   }
 };

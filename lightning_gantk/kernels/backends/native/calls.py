@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 
 from lightning_gantk.kernels.backends import tiles
+from lightning_gantk.kernels.backends.native import library
 
 Array = jax.Array
-LANES = 16  # of lanes.h
 PARTS = 8  # pieces of work per call, at least; several per core, so that all end together
-_WIDE = 16  # blocks of lanes that vectors are worked on in: 256 test points
+NARROW = 64  # test points of a block of vectors where pairs of different blocks are worked out once
+_WIDE = 256  # of one where each pair is worked out by itself
 
 
 def call(name: str, results: Any, *arguments: Array, **attributes: Any) -> Any:
@@ -29,18 +30,23 @@ def sum_of(parts: Array) -> Array:
     return functools.reduce(jnp.add, [parts[i] for i in range(len(parts))])
 
 
-def blocks_wide(count: int, most: int = _WIDE) -> int:
+def lanes() -> int:
+    """How many numbers the library works on at once: as many as the processor does."""
+    return library.load().gantk_lanes()
+
+
+def blocks_wide(count: int, *, symmetric: bool) -> int:
     """Blocks of lanes that so many vectors are worked on in at once."""
-    return max(1, min(most, -(-count // LANES)))
+    return max(1, min((NARROW if symmetric else _WIDE) // lanes(), -(-count // lanes())))
 
 
 def filled(x: Array, wide: int) -> Array:
     """Samples filled up to whole blocks; ``wide`` is 0 for images."""
-    lanes = max(wide, 1) * LANES
-    return tiles.fill(x, -(-len(x) // lanes) * lanes)
+    block = max(wide, 1) * lanes()
+    return tiles.fill(x, -(-len(x) // block) * block)
 
 
 def to_blocks(array: Array, wide: int) -> Array:
     """``(..., N)`` as ``(B, ..., lanes)``."""
-    lanes = max(wide, 1) * LANES
-    return jnp.moveaxis(array.reshape(*array.shape[:-1], -1, lanes), -2, 0)
+    block = max(wide, 1) * lanes()
+    return jnp.moveaxis(array.reshape(*array.shape[:-1], -1, block), -2, 0)

@@ -9,11 +9,11 @@ import numpy as np
 
 from lightning_gantk.kernels.backends import tiles
 from lightning_gantk.kernels.backends.native.calls import (
-    LANES,
     PARTS,
     blocks_wide,
     call,
     filled,
+    lanes,
     shape,
     sum_of,
     to_blocks,
@@ -26,7 +26,6 @@ from lightning_gantk.kernels.recursions import Recursion
 Array = jax.Array
 _ROWS = 1024  # test points of a tile: enough for matrix products at full speed
 _BANDS = 4  # of the symmetric half of a matrix of inner products
-_NARROW = 4  # blocks of lanes of a symmetric matrix, inside which both halves are worked out
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class NativeVectors(VectorBackend):
         return values, (2 / x.shape[1]) * gradient + pull(of_tape)[0]
 
     def _program(self, x: Array, *, symmetric: bool = False) -> Program:
-        made = program(self.recursion, None, wide=blocks_wide(len(x), *((_NARROW,) if symmetric else ())))
+        made = program(self.recursion, None, wide=blocks_wide(len(x), symmetric=symmetric))
         assert made is not None  # see fits
         return made
 
@@ -77,7 +76,7 @@ class NativeVectors(VectorBackend):
         x = filled(x, made.wide)
         centred_x, centred_p = x - centre, p - centre
         if symmetric:
-            inner = _upper(centred_p, centred_x, made.wide * LANES)
+            inner = _upper(centred_p, centred_x, made.wide * lanes())
         else:
             inner = jnp.matmul(centred_p, centred_x.T, precision="highest")
         q_x, q_p, small_x, small_p = map(mean_square, (x, p, centred_x, centred_p))

@@ -1,4 +1,5 @@
-// Sixteen numbers at a time, in the compiler's own vectors: g++ and clang++ make of them what the processor has.
+// As many numbers at a time as the processor's vectors hold, in the compiler's own type. Not more: g++ splits longer sums and
+// products well, but takes every comparison of a longer vector apart, number by number.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -7,7 +8,13 @@
 #include <immintrin.h>
 #endif
 
+#if defined(__AVX512F__)
 constexpr int LANES = 16;
+#elif defined(__AVX__)
+constexpr int LANES = 8;
+#else  // SSE, NEON
+constexpr int LANES = 4;
+#endif
 typedef float V __attribute__((vector_size(4 * LANES)));
 typedef int32_t I __attribute__((vector_size(4 * LANES)));
 
@@ -82,13 +89,9 @@ static inline V exponential_less_one(V x) {
 
 // The sum of all lanes, by halves.
 static inline float total(V a) {
-  typedef float Eight __attribute__((vector_size(32)));
-  typedef float Four __attribute__((vector_size(16)));
-  Eight eight[2];
-  std::memcpy(eight, &a, sizeof a);
-  const Eight sum = eight[0] + eight[1];
-  Four four[2];
-  std::memcpy(four, &sum, sizeof sum);
-  const Four rest = four[0] + four[1];
-  return (rest[0] + rest[2]) + (rest[1] + rest[3]);
+  float sums[LANES];
+  std::memcpy(sums, &a, sizeof a);
+  for (int half = LANES / 2; half; half /= 2)
+    for (int l = 0; l < half; ++l) sums[l] += sums[l + half];
+  return sums[0];
 }

@@ -1,4 +1,5 @@
-// Pixelwise layers by number: Python compiles and loads each in a library of its own and registers it here.
+// What Python asks of the library, and pixelwise layers by number: Python compiles and loads each in a library of its own
+// and registers it here.
 #include <mutex>
 #include <unordered_map>
 
@@ -12,6 +13,8 @@ const Pixelwise* find_layer(int64_t number) {
   auto found = layers.find(number);
   return found == layers.end() ? nullptr : found->second;
 }
+
+extern "C" int gantk_lanes() { return LANES; }
 
 extern "C" void gantk_register_layer(int64_t number, const Pixelwise* layer) {
   std::lock_guard<std::mutex> lock(mutex);

@@ -10,11 +10,12 @@ import numpy as np
 from lightning_gantk.kernels.backends import tiles
 from lightning_gantk.kernels.backends.base import Backend
 from lightning_gantk.kernels.backends.native.calls import (
-    LANES,
+    NARROW,
     PARTS,
     blocks_wide,
     call,
     filled,
+    lanes,
     shape,
     sum_of,
     to_blocks,
@@ -23,7 +24,6 @@ from lightning_gantk.kernels.backends.native.program import Program, program, ta
 from lightning_gantk.kernels.recursions import Recursion
 
 Array = jax.Array
-_NARROW = 4  # blocks of lanes where pairs of different blocks are worked out once, and those inside a block twice
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,12 @@ class NativeSamples(Backend):
 
     def _sums(self, x: Array, points: Array, weights: Array, *, own: int) -> tuple[Array, Array]:
         """As ``scores_and_gradient``; x are the first ``own`` of the points, if any."""
-        if own <= (PARTS - 1) * LANES * (1 if x.ndim == 4 else _NARROW):
+        if own <= (PARTS - 1) * (lanes() if x.ndim == 4 else NARROW):
             own = 0  # few blocks have few pairs to share, and make too few parts
         made, (blocks, tape), (p, p_tape) = self._prepare(x, points, symmetric=own > 0)
         parts = 1 if own else min(len(points), max(1, -(-PARTS // blocks.shape[0])))
         results = (
-            shape(parts, blocks.shape[0], max(made.wide, 1) * LANES),
+            shape(parts, blocks.shape[0], max(made.wide, 1) * lanes()),
             shape(parts, *blocks.shape),
             shape(parts, *tape.shape),
         )
@@ -80,7 +80,7 @@ class NativeSamples(Backend):
     def _values(self, x: Array, y: Array, *, symmetric: bool) -> Array:
         """Kernel values ``(M, N)``."""
         made, (blocks, tape), (p, p_tape) = self._prepare(x, y, symmetric=symmetric)
-        result = shape(len(y), blocks.shape[0] * max(made.wide, 1) * LANES)
+        result = shape(len(y), blocks.shape[0] * max(made.wide, 1) * lanes())
         arguments = blocks, tape, p, p_tape
         return call("values_of_samples", result, *arguments, symmetric=symmetric, **made.attributes())[:, : len(x)]
 
@@ -91,7 +91,7 @@ class NativeSamples(Backend):
         if x.ndim == 4:
             made = program(self.recursion, (x.shape[1], x.shape[2]), wide=0)
         else:
-            made = program(self.recursion, None, wide=blocks_wide(len(x), *((_NARROW,) if symmetric else ())))
+            made = program(self.recursion, None, wide=blocks_wide(len(x), symmetric=symmetric))
         assert made is not None  # see fits
         pixels = _pixels(points)
         p = jnp.moveaxis(pixels.reshape(pixels.shape[0], -1, len(points)), 2, 0)
