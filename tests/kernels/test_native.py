@@ -2,6 +2,7 @@
 
 import logging
 import os
+import platform
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from lightning_gantk.errors import ConfigError
 from lightning_gantk.kernels import expansion
 from lightning_gantk.kernels.architecture import ArchitectureKernel
 from lightning_gantk.kernels.backends import native
-from lightning_gantk.kernels.backends.native import compiler, library, pixelwise
+from lightning_gantk.kernels.backends.native import calls, compiler, library, pixelwise
 from lightning_gantk.kernels.recursions import marginals
 from lightning_gantk.kernels.recursions import pixelwise as pixelwise_rule
 
@@ -171,21 +172,29 @@ def test_sanitizers_find_nothing(tmp_path):
         "ASAN_OPTIONS": "detect_leaks=0",  # Python's own
         "XDG_CACHE_HOME": str(tmp_path),
     }
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "--timeout=0",  # the limit is that of this test
-        "-m",
-        "not slow",
+    _expand_natively(environment)
+    assert list(tmp_path.glob("lightning_gantk/kernels-*.so"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="leaves out vectors of x86")
+@pytest.mark.parametrize(("without", "width"), [("-mno-avx512f", 8), ("-mno-avx", 4)])
+def test_processors_with_shorter_vectors_are_as_right(without, width, tmp_path):
+    environment = {**os.environ, "CXX": f"g++ {without}", "XDG_CACHE_HOME": str(tmp_path)}
+    ask = [sys.executable, "-c", f"from {calls.__name__} import lanes; print(lanes())"]
+    told = subprocess.run(ask, env=environment, capture_output=True, text=True, check=True)
+    assert int(told.stdout) == width
+    _expand_natively(environment)
+
+
+def _expand_natively(environment):
+    """The tests of kernel expansions, in a process of their own."""
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "-m", "not slow"]
+    command += [
+        "--timeout=0",
         "-k",
         "native or pairs",
-    ]
-    found = subprocess.run(
-        [*command, str(_TESTS / "test_expansion.py")], env=environment, capture_output=True, text=True, check=False
-    )
+        str(_TESTS / "test_expansion.py"),
+    ]  # the limit is that of the test
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout[-3000:] + found.stderr[-3000:]
-    assert list(tmp_path.glob("lightning_gantk/kernels-*.so"))
