@@ -1,7 +1,8 @@
-"""FID of digits by the seconds that training took: ``python -m benchmarks.frontier [--only NAME ...] [--page]``.
+"""FID of digits by the seconds that training took: ``python -m benchmarks.frontier [--only NAME ...]``.
 
-Each entry is the quickstart with other settings, trained in a process of its own on one thread. Seconds are those of
-the processor, without validation: they do not depend on what else the machine does.
+Runs that the file of results has are not made again: name another, or remove them from it. Each entry is the quickstart
+with other settings, trained in a process of its own on one thread. Seconds are those of the processor, without
+validation: they do not depend on what else the machine does.
 """
 
 import argparse
@@ -56,9 +57,9 @@ def _short(**options: Any) -> Entry:
 
 ENTRIES = {
     "moments": Entry(seeds=3),
-    "NTK IPM": Entry(("quickstart.yaml", "best/ntk_ipm.yaml"), seconds=200),
-    "linearised IPM": Entry(("quickstart.yaml", "best/linearized.yaml"), seconds=100),
-    "WGAN-GP": Entry(("quickstart.yaml", "best/finite.yaml"), seconds=180),
+    "NTK IPM": Entry(("quickstart.yaml", "best/ntk_ipm.yaml"), seconds=200, seeds=3),
+    "linearised IPM": Entry(("quickstart.yaml", "best/linearized.yaml"), seconds=100, seeds=3),
+    "WGAN-GP": Entry(("quickstart.yaml", "best/finite.yaml"), seconds=180, seeds=3),
     "800 steps": _short(),
     "first moments alone": _short(second=0.0),
     "second moments x 5": _short(second=0.25),
@@ -112,12 +113,12 @@ def run(name: str, seed: int, path: Path) -> None:
 
 
 def measured(names: Iterable[str], path: Path, *, processes: int) -> dict[str, list[Points]]:
-    """Runs entries, each seed in a process of one thread; points by entry and seed, together with those of before."""
-    jobs = [(name, seed) for name in names for seed in range(ENTRIES[name].seeds)]
+    """Runs the seeds of entries that are missing, each in a process of one thread; points by entry and seed."""
     results = json.loads(path.read_text()) if path.exists() else {}
+    jobs = [(name, seed) for name in names for seed in range(len(results.get(name, [])), ENTRIES[name].seeds)]
     with ThreadPoolExecutor(processes) as pool:
-        for (name, seed), points in zip(jobs, pool.map(lambda job: _elsewhere(*job), jobs), strict=True):
-            results[name] = [*(results[name] if seed else []), points]
+        for (name, _), points in zip(jobs, pool.map(lambda job: _elsewhere(*job), jobs), strict=True):
+            results.setdefault(name, []).append(points)
             lines = [f'"{name}": {json.dumps(results[name])}' for name in ENTRIES if name in results]
             path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
     return {name: results[name] for name in ENTRIES if name in results}
@@ -170,7 +171,7 @@ def table(results: dict[str, list[Points]]) -> Iterator[str]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs what is asked for, and makes the table and the pictures of all that was ever run."""
+    """Runs what is missing of what is asked for, and makes the table and the pictures of all that was ever run."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.frontier", description=__doc__)
     parser.add_argument("--only", nargs="*", choices=ENTRIES, default=list(ENTRIES), help="entries; none: draw alone")
     parser.add_argument("--processes", type=int, default=2, help="runs at a time")

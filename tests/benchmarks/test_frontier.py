@@ -34,6 +34,16 @@ def test_pictures_are_drawn_of_what_was_measured(tmp_path):
     assert "| no whitening |" in (tmp_path / "page.md").read_text()
 
 
+def test_seeds_that_are_there_are_not_run_again(tmp_path, monkeypatch):
+    results = tmp_path / "results.json"
+    results.write_text(json.dumps({"moments": [_POINTS], "WGAN-GP": [_POINTS] * 3}))
+    ran = []
+    monkeypatch.setattr(frontier, "_elsewhere", lambda name, seed: ran.append((name, seed)) or [[1.0, 1, float(seed)]])
+    found = frontier.measured(["moments", "WGAN-GP"], results, processes=1)
+    assert ran == [("moments", 1), ("moments", 2)]
+    assert found["moments"] == [_POINTS, [[1.0, 1, 1.0]], [[1.0, 1, 2.0]]] == json.loads(results.read_text())["moments"]
+
+
 @pytest.mark.slow
 def test_run_stops_after_its_seconds_and_keeps_fid(tmp_path, monkeypatch):
     settings = {"model.discriminator.init_args.width": 4, "data.init_args.batch_size": 4, "data.init_args.val_size": 90}
