@@ -1,7 +1,8 @@
-"""Milliseconds by the sizes of fused kernels, on the GPU that is there: ``python -m benchmarks.cuda.sweep``."""
+"""Milliseconds of the GPU by the sizes of fused kernels, in all and of the longest of them: ``python -m
+benchmarks.cuda.sweep``, where there is a GPU.
+"""
 
 import functools
-import statistics
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -10,8 +11,8 @@ from typing import Any
 import jax
 
 from benchmarks import problems
+from benchmarks.gpu import trace
 from benchmarks.rows import RELU_DCGAN, RELU_MLP
-from benchmarks.timing import seconds
 from lightning_gantk.architectures import Architecture
 from lightning_gantk.kernels.backends.base import Backend
 from lightning_gantk.kernels.backends.pallas import images, vectors
@@ -47,8 +48,10 @@ def main(repeats: int = 3) -> None:
             try:
                 run, given = program.result(), _batch(n)
                 arguments = given.points, given.weights
-                times = [seconds(lambda r=run, a=arguments: jax.block_until_ready(r(*a))) for _ in range(repeats + 1)]
-                print(f"{statistics.median(times[1:]) * 1e3:9.3f} ms  {what}", flush=True)
+                found = trace.of(lambda r=run, a=arguments: jax.block_until_ready(r(*a)), repeats)
+                busy = found.busy * found.seconds * 1e3
+                longest = "; ".join(f"{name[:40]} {part * busy:.2f}" for name, part in found.longest)
+                print(f"{busy:9.3f} ms  {what}: {longest}", flush=True)
             except jax.errors.JaxRuntimeError as error:  # too much shared memory, say
                 print(f"        - ms  {what}: {str(error).splitlines()[0][:120]}", flush=True)
 
