@@ -27,7 +27,7 @@ class FittedFakes:
             if not fake.is_inference():
                 self._version = fake._version
         else:
-            self._fakes = known.clone()
+            self._fakes = _copied(known)
 
     def place_of(self, x: Tensor, outcome: Any) -> int | None:
         """Where samples stand among the very fakes of the fit with this outcome, as in a training step.
@@ -65,3 +65,13 @@ class FittedFakes:
                 "The fakes that the discriminator was fitted to were written to before they were scored, past torch's "
                 "version counters (through .data, DLPack or another library): write through torch, or to a clone."
             )
+
+
+def _copied(tensor: Tensor) -> Tensor:
+    """The values in memory of their own: on a CPU copied by one thread, for torch's others, once at work, would go on
+    spinning on the cores that JAX needs next.
+    """
+    if tensor.device.type != "cpu" or tensor.numel() < 2:
+        return tensor.clone()
+    as_bytes = tensor.contiguous().view(torch.uint8)  # numpy has no bfloat16
+    return torch.from_numpy(as_bytes.numpy().copy()).view(tensor.dtype)
