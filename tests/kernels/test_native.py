@@ -180,6 +180,8 @@ def test_sanitizers_find_nothing(tmp_path):
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="leaves out vectors of x86")
 @pytest.mark.parametrize(("without", "width"), [("-mno-avx512f", 8), ("-mno-avx", 4)])
 def test_processors_with_shorter_vectors_are_as_right(without, width, tmp_path):
+    if calls.lanes() == width:
+        pytest.skip("this processor is such a one: all other tests are of it")
     environment = {**os.environ, "CXX": f"g++ {without}", "XDG_CACHE_HOME": str(tmp_path)}
     ask = [sys.executable, "-c", f"from {calls.__name__} import lanes; print(lanes())"]
     told = subprocess.run(ask, env=environment, capture_output=True, text=True, check=True)
