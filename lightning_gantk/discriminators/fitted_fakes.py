@@ -2,12 +2,15 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from lightning_gantk import bridge
 from lightning_gantk.errors import TrainingDiverged
 from lightning_gantk.processes import own_part, processes, rank
+
+_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # as wide as a number of so many bytes
 
 
 class FittedFakes:
@@ -44,9 +47,7 @@ class FittedFakes:
         if len(known) != processes() * len(x) or known.device != x.device:
             return None
         if processes() > 1 or not bridge.by_streams(x.device):
-            own = own_part(known)
-            same = own.shape == x.shape and torch.equal(own, x.detach().to(known.dtype))
-            return rank() * len(x) if same else None
+            return rank() * len(x) if _equal(own_part(known), x.detach().to(known.dtype)) else None
         same_memory = x.data_ptr() == known.data_ptr() and x.stride() == known.stride() and x.dtype == known.dtype
         return 0 if same_memory and self._version is not None and x._version == self._version else None
 
@@ -68,10 +69,22 @@ class FittedFakes:
 
 
 def _copied(tensor: Tensor) -> Tensor:
-    """The values in memory of their own: on a CPU copied by one thread, for torch's others, once at work, would go on
-    spinning on the cores that JAX needs next.
-    """
-    if tensor.device.type != "cpu" or tensor.numel() < 2:
+    if tensor.device.type != "cpu":
         return tensor.clone()
-    as_bytes = tensor.contiguous().view(torch.uint8)  # numpy has no bfloat16
-    return torch.from_numpy(as_bytes.numpy().copy()).view(tensor.dtype)
+    return torch.from_numpy(_bits(tensor).copy(order="K")).view(tensor.dtype)
+
+
+def _equal(first: Tensor, second: Tensor) -> bool:
+    """Of two tensors of one dtype, on one device."""
+    if first.device.type != "cpu":
+        return torch.equal(first, second)
+    return np.array_equal(_bits(first), _bits(second))
+
+
+def _bits(tensor: Tensor) -> np.ndarray:
+    """The numbers of a tensor on the CPU as integers in the same memory: numpy has not all of torch's dtypes.
+
+    numpy works in this thread alone. torch's other threads, once at work, would go on spinning on the cores that JAX
+    needs next.
+    """
+    return tensor.view(_BITS[tensor.element_size()]).numpy()
