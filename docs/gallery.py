@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from datamodules import MNISTDataModule
 from datamodules.targets import GaussianRing
 from lightning_gantk import architectures, discriminators, generators, kernels, losses
+from lightning_gantk.denoisers import MLPDenoiser
 from lightning_gantk.discriminators import Discriminator, NTKDiscriminator
 from lightning_gantk.generators import Generator
 from lightning_gantk.losses import IPM, LSGAN, Vanilla
@@ -68,6 +69,9 @@ GENERATORS: dict[str, Callable[[], Generator]] = {
 }
 WITHOUT_A_PICTURE = {"ReplayedFlow": "its samples are those of the run that it replays", "Wrapper": "changes nothing"}
 SYSTEMS: dict[str, Callable[[], Discriminator]] = {
+    "DenoiserScore": lambda: discriminators.DenoiserScore(
+        MLPDenoiser((2,), hidden=(64, 64), embedding=16), sigma_min=0.2, sigma_max=1.0, steps=500
+    ),
     "ExactRatio": lambda: discriminators.ExactRatio(_TARGET),
     "FiniteDiscriminator": lambda: discriminators.FiniteDiscriminator(_MLP, LSGAN(), width=64, steps=20),
     "KDEScore": lambda: discriminators.KDEScore(sigma_min=0.2, sigma_max=1.0),

@@ -1,6 +1,7 @@
 """Discriminators: one contract, finite or infinitely wide."""
 
 from lightning_gantk.discriminators.base import Discriminator
+from lightning_gantk.discriminators.denoiser_score import DenoiserScore
 from lightning_gantk.discriminators.exact_ratio import ExactRatio
 from lightning_gantk.discriminators.finite import FiniteDiscriminator
 from lightning_gantk.discriminators.initial import InitialFunction
@@ -15,6 +16,7 @@ from lightning_gantk.discriminators.single_level import SingleLevelNTK
 from lightning_gantk.discriminators.wrapper import Wrapper
 
 __all__ = [
+    "DenoiserScore",
     "Discriminator",
     "ExactRatio",
     "FiniteDiscriminator",

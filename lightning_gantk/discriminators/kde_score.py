@@ -6,19 +6,19 @@ import torch
 from torch import Tensor
 
 from lightning_gantk.discriminators.base import Discriminator, check_batch
+from lightning_gantk.discriminators.noise_levels import NoiseLevels
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.losses import IPM
-from lightning_gantk.processes import own_part, processes
 
 
 class KDEScore(Discriminator):
     """The log ratio of two kernel density estimates, ``log p_fake(x) - log p_real(x)``, at random noise levels.
 
     The generator sees ``sigma (grad log p_fake - grad log p_real)`` at its samples with noise of size sigma added: what
-    the Score GAN of Franceschi et al. (arXiv 2305.16150) learns with two denoisers, which are exact for the samples at
-    hand here. Levels are ``(sigma_max^(1/rho) + u (sigma_min^(1/rho) - sigma_max^(1/rho)))^rho``, u uniform, a new one
-    for each sample and step. Scores that anybody else asks for are those at the middle level, without noise. Fakes
-    score high.
+    the Score GAN of Franceschi et al. (arXiv 2305.16150) learns with two denoisers (``DenoiserScore``), which are exact
+    for the samples at hand here. Levels are ``(sigma_max^(1/rho) + u (sigma_min^(1/rho) - sigma_max^(1/rho)))^rho``, u
+    uniform, a new one for each sample and step. Scores that anybody else asks for are those at the middle level,
+    without noise. Fakes score high.
 
     Args:
         sigma_min: The least noise, positive, in the units of the samples.
@@ -40,11 +40,7 @@ class KDEScore(Discriminator):
 
     def __init__(self, sigma_min: float, sigma_max: float, rho: float = 3.0):
         super().__init__(loss=IPM(), time=None)
-        if not 0 < sigma_min <= sigma_max < math.inf:
-            raise ConfigError(f"Noise levels must satisfy 0 < sigma_min <= sigma_max, got {sigma_min} and {sigma_max}.")
-        if not 0 < rho < math.inf:
-            raise ConfigError(f"'rho' must be positive, got {rho}.")
-        self.sigma_min, self.sigma_max, self.rho = sigma_min, sigma_max, rho
+        self.levels = NoiseLevels(sigma_min, sigma_max, rho)
         self._samples: tuple[Tensor, Tensor] | None = None
 
     @property
@@ -56,19 +52,11 @@ class KDEScore(Discriminator):
         check_batch(real, fake)
         self._samples = real.detach().clone(), fake.detach().clone()
 
-    def levels(self, uniform: Tensor) -> Tensor:
-        """Noise levels of numbers between 0 (``sigma_max``) and 1 (``sigma_min``)."""
-        high, low = self.sigma_max ** (1 / self.rho), self.sigma_min ** (1 / self.rho)
-        return (high + uniform * (low - high)) ** self.rho
-
     def forward(self, x: Tensor) -> Tensor:
-        return self._ratio(x, self.levels(x.new_full((len(x),), 0.5)))
+        return self._ratio(x, self.levels.middle(x))
 
     def generator_scores(self, fake: Tensor) -> Tensor:
-        total = len(fake) * processes()
-        sigma = self.levels(own_part(torch.rand(total, device=fake.device, dtype=fake.dtype)))
-        noise = own_part(torch.randn(total, *fake.shape[1:], device=fake.device, dtype=fake.dtype))
-        return self._ratio(fake + sigma.view(-1, *(1,) * (fake.ndim - 1)) * noise, sigma)
+        return self._ratio(*self.levels.noisy(fake))
 
     def _ratio(self, x: Tensor, sigma: Tensor) -> Tensor:
         """``sigma (log p_fake - log p_real)`` of samples ``(N, ...)``, each at its own level ``(N,)``."""
@@ -78,7 +66,7 @@ class KDEScore(Discriminator):
         return sigma * (fake - real)
 
     def extra_repr(self) -> str:
-        return f"sigma_min={self.sigma_min:g}, sigma_max={self.sigma_max:g}, rho={self.rho:g}"
+        return str(self.levels)
 
 
 def _log_density(x: Tensor, points: Tensor, sigma: Tensor) -> Tensor:

@@ -2,8 +2,8 @@
 
 from lightning_gantk.flows.discriminator_flow import DiscriminatorFlow
 from lightning_gantk.flows.flow_generator import FlowGenerator
-from lightning_gantk.flows.fourier_time import FourierTime
 from lightning_gantk.flows.timed_dcgan import TimedDCGAN
 from lightning_gantk.flows.timed_mlp import TimedMLP
+from lightning_gantk.timed import FourierTime
 
 __all__ = ["DiscriminatorFlow", "FlowGenerator", "FourierTime", "TimedDCGAN", "TimedMLP"]

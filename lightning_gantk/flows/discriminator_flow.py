@@ -8,10 +8,11 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
 from lightning_gantk.errors import ConfigError, TrainingDiverged
-from lightning_gantk.flows.flow_generator import FlowGenerator, TimedNetwork
+from lightning_gantk.flows.flow_generator import FlowGenerator
 from lightning_gantk.lightning_internals import configuration_is_given
 from lightning_gantk.losses import AdversarialLoss
 from lightning_gantk.metrics.base import Quality
+from lightning_gantk.timed.network import TimedNetwork
 from lightning_gantk.training import first_batch, schedules
 from lightning_gantk.training.measured import Measured
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -10,13 +9,7 @@ from torch import Tensor, nn
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators.base import Generator
 from lightning_gantk.losses import AdversarialLoss
-
-
-class TimedNetwork(Protocol):
-    """Any torch module that maps samples ``(N, ...)`` and times ``(N,)`` to scores ``(N,)``."""
-
-    def forward(self, x: Any, time: Any, /) -> Any:
-        """The scores."""
+from lightning_gantk.timed.network import TimedNetwork
 
 
 class FlowGenerator(Generator):
@@ -27,7 +20,7 @@ class FlowGenerator(Generator):
     Its samples carry no gradient: what trains the score is ``DiscriminatorFlow``.
 
     Args:
-        network: f, a torch module.
+        network: f, a torch module of samples ``(N, ...)`` and times ``(N,)`` that gives scores ``(N,)``.
         loss: Has c.
         out_shape: ``(d,)`` or ``(C, H, W)``.
         steps: N.

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from lightning_gantk.errors import ConfigError
-from lightning_gantk.flows.fourier_time import FourierTime
+from lightning_gantk.timed import FourierTime
 
 _SLOPE = 0.2  # of the leaky ReLU
 

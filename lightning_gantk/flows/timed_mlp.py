@@ -1,17 +1,13 @@
 """Dense networks whose scores depend on time."""
 
-import math
 from collections.abc import Sequence
-from itertools import pairwise
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from lightning_gantk.errors import ConfigError
-from lightning_gantk.flows.fourier_time import FourierTime
+from lightning_gantk.timed.layers import TimedLayers
 
 
-class TimedMLP(nn.Module):
+class TimedMLP(TimedLayers):
     """``f(x, t)``: dense layers with leaky ReLU on the sample and on Fourier features of the time.
 
     Args:
@@ -39,17 +35,8 @@ class TimedMLP(nn.Module):
         embedding: int = 128,
         frequency: float = 1.0,
     ):
-        super().__init__()
-        if not hidden or any(isinstance(units, bool) or not isinstance(units, int) or units < 1 for units in hidden):
-            raise ConfigError(f"'hidden' must list positive whole numbers, got {list(hidden)}.")
-        self.in_shape = tuple(in_shape)
-        self.time = FourierTime(embedding, frequency=frequency)
-        sizes = [math.prod(in_shape) + embedding, *hidden]
-        layers: list[nn.Module] = []
-        for fan_in, fan_out in pairwise(sizes):
-            layers += [nn.Linear(fan_in, fan_out), nn.LeakyReLU(0.2)]
-        self.network = nn.Sequential(*layers, nn.Linear(sizes[-1], 1))
+        super().__init__(in_shape, hidden, 1, embedding=embedding, frequency=frequency)
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         """Scores ``(N,)`` of samples ``(N, *in_shape)`` at times ``(N,)`` in [0, 1]."""
-        return self.network(torch.cat([x.flatten(1), self.time(time)], dim=1)).squeeze(1)
+        return self.numbers(x, time).squeeze(1)

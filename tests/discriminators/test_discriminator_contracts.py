@@ -6,7 +6,9 @@ from torch import nn
 
 from datamodules.targets import GaussianMixture
 from lightning_gantk.architectures import DCGAN, MLP
+from lightning_gantk.denoisers import MLPDenoiser, UNet
 from lightning_gantk.discriminators import (
+    DenoiserScore,
     ExactRatio,
     FiniteDiscriminator,
     InitialFunction,
@@ -19,6 +21,7 @@ from lightning_gantk.discriminators import (
     PrivateMeanEmbedding,
     SingleLevelNTK,
 )
+from lightning_gantk.flows import TimedMLP
 from lightning_gantk.kernels import RBF, Laplace
 from lightning_gantk.losses import IPM, LSGAN, Hinge, Vanilla
 from lightning_gantk.testing import DiscriminatorContract
@@ -143,6 +146,49 @@ class TestKDEScore(DiscriminatorContract):
 
     def make(self):
         return KDEScore(0.5, 2.0)
+
+
+def _denoiser_score(**options):
+    return DenoiserScore(MLPDenoiser((3,), (8,), embedding=4), 0.5, 2.0, optimizer=adam, **options)
+
+
+class TestDenoiserScore(DiscriminatorContract):
+    improves = False
+    of_fakes = False
+    refused = (
+        (lambda: _denoiser_score(steps=0), "'steps' must be a whole number, at least 1"),
+        (lambda: _denoiser_score(pretrain=-1), "'pretrain' must be a whole number, at least 0"),
+        (lambda: _denoiser_score(sigma_data=0.0), "'sigma_data' must be positive"),
+        (lambda: _denoiser_score().build((2,)), "does not take samples of shape"),
+        (lambda: DenoiserScore(TimedMLP((3,), (8,), embedding=4)).build((3,)), "must give samples of the shape"),
+        (lambda: DenoiserScore(MLP(1)), "must be a torch module"),
+    )
+
+    def make(self):
+        return _denoiser_score(steps=3)
+
+
+class TestPretrainedDenoiserScore(DiscriminatorContract):
+    improves = False
+    of_fakes = False
+    refused = (
+        (lambda: _denoiser_score(pretrain=1).fit(torch.zeros(2, 3), torch.ones(2, 3)), "call prepare"),
+        (lambda: _denoiser_score(pretrain=1).prepare([]), "needs real samples"),
+    )
+
+    def make(self):
+        discriminator = _denoiser_score(steps=2, pretrain=3)
+        discriminator.prepare([torch.randn(50, 3, generator=torch.Generator().manual_seed(0)) + 1])
+        return discriminator
+
+
+class TestDenoiserScoreOfImages(DiscriminatorContract):
+    shapes = ((3, 8, 8),)
+    improves = False
+    of_fakes = False
+
+    def make(self):
+        return DenoiserScore(UNet((3, 8, 8), 8, levels=2, patch=2, embedding=4), steps=2)
 
 
 class TestExactRatio(DiscriminatorContract):

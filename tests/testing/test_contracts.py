@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 import torch
 from torch import distributed as dist
@@ -176,6 +177,13 @@ def test_refusals_are_one_line_of_the_right_kind(call, message):
     type(contract).refused = ((call, "loss"),)
     with pytest.raises(AssertionError, match=message):
         contract.test_bad_input_is_refused_in_one_clear_line()
+
+
+def test_truth_values_are_compared_like_numbers():
+    contract = contract_of(LossContract, IPM)
+    contract.same(torch.tensor([True, False]), np.array([True, False]), "flags", "here")
+    with pytest.raises(AssertionError, match=r"flags: 1 in the place of 0 at \(1,\)"):
+        contract.same(torch.tensor([True, True]), torch.tensor([True, False]), "flags", "here")
 
 
 def test_processes_that_take_turns_say_what_real_ones_would():

@@ -20,7 +20,7 @@ class FourierTime(nn.Module):
 
     Examples:
         >>> import torch
-        >>> from lightning_gantk.flows import FourierTime
+        >>> from lightning_gantk.timed import FourierTime
         >>> FourierTime(8)(torch.linspace(0, 1, 5)).shape
         torch.Size([5, 8])
     """
