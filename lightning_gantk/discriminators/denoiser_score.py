@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
+from rich.console import Console
+from rich.progress import track
 from torch import Tensor, nn
 
 from lightning_gantk.denoisers.denoiser import Denoiser, over
@@ -11,6 +13,7 @@ from lightning_gantk.discriminators.base import Discriminator, check_batch, fitt
 from lightning_gantk.discriminators.noise_levels import NoiseLevels
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.losses import IPM
+from lightning_gantk.processes import rank
 from lightning_gantk.timed.network import TimedNetwork
 
 
@@ -115,7 +118,7 @@ class DenoiserScore(Discriminator):
         device, samples = batches[0].device, torch.cat([batch.cpu() for batch in batches])
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.real.optimizer, self.pretrain)
         with fitting_alone(self):
-            for _ in range(self.pretrain):
+            for _ in _shown(self.pretrain, "Denoiser of the data"):
                 chosen = samples[torch.randint(len(samples), (self.pretrain_batch_size,))].to(device)
                 self._step(self.real, chosen)
                 schedule.step()
@@ -160,6 +163,12 @@ class DenoiserScore(Discriminator):
 
     def extra_repr(self) -> str:
         return f"{self.levels}, sigma_data={self.real.sigma_data:g}, steps={self.steps}, pretrain={self.pretrain}"
+
+
+def _shown(steps: int, what: str) -> Iterable[int]:
+    """Numbers of steps, with a bar on a terminal: this takes minutes, and comes before a run's own bar."""
+    console = Console(stderr=True)
+    return track(range(steps), what, console=console, transient=True, disable=rank() > 0 or not console.is_terminal)
 
 
 def _scores(x: Tensor, sigma: Tensor, real: Tensor, fake: Tensor) -> Tensor:

@@ -76,6 +76,9 @@ _FEWER = {
 }
 
 
+_PRETRAINED = ["--model.discriminator.init_args.pretrain=1", "--model.discriminator.init_args.steps=1"]
+
+
 _NARROW = {
     "quickstart",
     "monitors",
@@ -100,6 +103,7 @@ def test_config_runs_two_steps(path, tmp_path, monkeypatch, mnist, pictures):
     small = [
         *_SMALL,
         *_FEWER.get(path.stem, []),
+        *(_PRETRAINED if path.parent.name == "score" and path.name != "8gaussians.yaml" else []),
         *(["--model.discriminator.init_args.width=4"] if configs[-1].stem in _NARROW else []),
     ]
     cli = main(["fit", *(f"--config={config}" for config in configs), "--trainer.enable_progress_bar=false", *small])
