@@ -20,7 +20,7 @@ _STEPS, _SETTLED = 2000, 500
 
 
 class Resident(Callback):
-    """Notes what the process holds, in bytes, by step; free memory that the allocator kept for later is given back first.
+    """Notes what the process holds, in bytes, by step, after the allocator has given back what it kept for later.
 
     A look at the accuracy of a fit takes some 50 MB for a moment, and what the allocator keeps of it afterwards hides a
     leak, or looks like one.

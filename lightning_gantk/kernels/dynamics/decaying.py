@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 import jax
 import jax.numpy as jnp
 
-from lightning_gantk.kernels.dynamics.gradient_flow import GradientFlow, Solved
+from lightning_gantk.kernels.dynamics.gradient_flow import Solved
 from lightning_gantk.kernels.dynamics.krylov import phi_product
 from lightning_gantk.kernels.dynamics.loops import COMPILED, Loops
+from lightning_gantk.kernels.dynamics.one_solver import OneSolver
 
 
 @dataclass(frozen=True)
-class DecayingFlow(GradientFlow):
+class DecayingFlow(OneSolver):
     """Gradient flow with decay: in closed form for IPM, in Krylov spaces for LSGAN, by an ODE solve for other losses.
 
     Attributes:
@@ -38,26 +39,6 @@ class DecayingFlow(GradientFlow):
     def reach(self) -> float:
         """Under a constant slope of 1 a weight of mass 1 comes so far."""
         return -math.expm1(-self.decay * self.time) / self.decay
-
-    @property
-    def one_solver(self) -> bool:
-        return True
-
-    @property
-    def on_host(self) -> bool:
-        return False
-
-    def weights_by_products(
-        self,
-        product: Callable[[jax.Array], jax.Array],
-        mass: jax.Array,
-        fake: jax.Array,
-        f_0: jax.Array,
-        loops: Loops = COMPILED,
-        stiff: Callable[[], Solved] | None = None,
-    ) -> Solved:
-        """As for ``GradientFlow``."""
-        return self._first(product, mass, fake, f_0, loops)
 
     def _affine(
         self, product: Callable, mass: jax.Array, fake: jax.Array, f_0: jax.Array, loops: Loops = COMPILED
@@ -95,14 +76,4 @@ class DecayingFlow(GradientFlow):
             u, left = state
             return rate(left * f_0 + product(mass * u), mass, fake) - self.decay * u, -self.decay * left
 
-        speed = jnp.max(jnp.abs(product(mass)))
-        solution = loops.ode(
-            flow,
-            (jnp.zeros_like(mass), jnp.ones((), mass.dtype)),
-            self.time,
-            rtol=self.rtol,
-            atol=self.rtol / jnp.maximum(1 / self.time, speed),
-            max_steps=self.max_steps,
-        )
-        error = (solution.errors * self.rtol).astype(mass.dtype)
-        return Solved(mass * solution.state[0], solution.reached, error, solution.evaluations + 1)
+        return self._of_ode(flow, jnp.ones((), mass.dtype), product, mass, loops)

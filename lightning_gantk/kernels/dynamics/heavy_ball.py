@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 import jax
 import jax.numpy as jnp
 
-from lightning_gantk.kernels.dynamics.gradient_flow import GradientFlow, Solved
+from lightning_gantk.kernels.dynamics.gradient_flow import Solved
 from lightning_gantk.kernels.dynamics.loops import COMPILED, Loops
+from lightning_gantk.kernels.dynamics.one_solver import OneSolver
 
 
 @dataclass(frozen=True)
-class HeavyBall(GradientFlow):
+class HeavyBall(OneSolver):
     """The flow of a heavy ball for a time: in closed form for IPM, by an adaptive ODE solve for other losses.
 
     Attributes:
@@ -34,26 +35,6 @@ class HeavyBall(GradientFlow):
         """A constant force moves it for the time, less what it takes to get going."""
         return self.time + self.inertia * math.expm1(-self.time / self.inertia)
 
-    @property
-    def one_solver(self) -> bool:
-        return True
-
-    @property
-    def on_host(self) -> bool:
-        return False
-
-    def weights_by_products(
-        self,
-        product: Callable[[jax.Array], jax.Array],
-        mass: jax.Array,
-        fake: jax.Array,
-        f_0: jax.Array,
-        loops: Loops = COMPILED,
-        stiff: Callable[[], Solved] | None = None,
-    ) -> Solved:
-        """As for ``GradientFlow``."""
-        return self._first(product, mass, fake, f_0, loops)
-
     def _first(
         self, product: Callable, mass: jax.Array, fake: jax.Array, f_0: jax.Array, loops: Loops = COMPILED
     ) -> Solved:
@@ -64,15 +45,5 @@ class HeavyBall(GradientFlow):
             force = rate(f_0 + product(mass * u), mass, fake)
             return speed, (force - speed) / self.inertia
 
-        rate, zero = loops.once("rate", self._rate), jnp.zeros_like(mass)
-        speed = jnp.max(jnp.abs(product(mass)))
-        solution = loops.ode(
-            flow,
-            (zero, zero),
-            self.time,
-            rtol=self.rtol,
-            atol=self.rtol / jnp.maximum(1 / self.time, speed),
-            max_steps=self.max_steps,
-        )
-        error = (solution.errors * self.rtol).astype(mass.dtype)
-        return Solved(mass * solution.state[0], solution.reached, error, solution.evaluations + 1)
+        rate = loops.once("rate", self._rate)
+        return self._of_ode(flow, jnp.zeros_like(mass), product, mass, loops)

@@ -4,22 +4,20 @@ Its dual weights solve ``lambda w_p = mass_p slope_p(f_p)``, f = f_0 + K w. For 
 1 / lambda; for other losses it is where no flow leads.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
 
-from lightning_gantk.errors import ConfigError
-from lightning_gantk.kernels.dynamics.gradient_flow import GradientFlow, Solved
-from lightning_gantk.kernels.dynamics.loops import COMPILED, Loops
+from lightning_gantk.kernels.dynamics.gradient_flow import Solved
+from lightning_gantk.kernels.dynamics.one_solver import OfMatrix
 
 _NEWTON_STEPS = 60
 _HALVINGS = 40
 
 
 @dataclass(frozen=True)
-class Ridge(GradientFlow):
+class Ridge(OfMatrix):
     """Newton's method with step halving, on concave objectives: one step for LSGAN.
 
     Attributes:
@@ -32,29 +30,9 @@ class Ridge(GradientFlow):
     def reach(self) -> float:
         return 1 / self.ridge
 
-    @property
-    def whole(self) -> bool:
-        return True
-
-    @property
-    def one_solver(self) -> bool:
-        return True
-
-    @property
-    def on_host(self) -> bool:
-        return False
-
-    def weights_by_products(
-        self,
-        product: Callable[[jax.Array], jax.Array],
-        mass: jax.Array,
-        fake: jax.Array,
-        f_0: jax.Array,
-        loops: Loops = COMPILED,
-        stiff: Callable[[], Solved] | None = None,
-    ) -> Solved:
-        raise ConfigError(
-            f"The ridge solution of {self.loss!r} needs the Gram matrix of the batch, and that of {len(mass)} samples "
+    def without_matrix(self, samples: int) -> str:
+        return (
+            f"The ridge solution of {self.loss!r} needs the Gram matrix of the batch, and that of {samples} samples "
             "is too large: take smaller batches, or IPM, which needs none."
         )
 
