@@ -44,6 +44,16 @@ def test_table_takes_its_place_and_leaves_the_text(runs, tmp_path):
     assert "| LSGAN, finite | 1,000 | -, 2 of 2 diverged (> 3) | - |" in text
 
 
+def test_runs_of_the_papers_length_have_a_table_of_their_own(runs, tmp_path):
+    output = tmp_path / "table.md"
+    cells = ["--seeds", "1", "--cells", "ipm_inf/relu", "--output", str(output)]
+    reproduction.main(cells)
+    reproduction.main(["--steps", "50000", "--finite-steps", "50000", *cells])
+    short, long = output.read_text().split("<!-- table: benchmarks.reproduction --steps 50000 -->")
+    assert "| IPM, infinite | 3,000 | 1.2e-2 (1e-6) |" in short
+    assert "| IPM, infinite | 50,000 | 1.2e-2 (1e-6) |" in long
+
+
 def test_unknown_cell_is_refused_with_those_allowed(capsys):
     with pytest.raises(SystemExit):
         reproduction.main(["--cells", "ipm/relu"])
