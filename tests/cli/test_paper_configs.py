@@ -18,7 +18,7 @@ from lightning_gantk.discriminators import FiniteDiscriminator, NTKDiscriminator
 from lightning_gantk.errors import ConfigError
 
 _PAPER = Path(__file__).parents[2] / "configs" / "paper"
-_POINTS, _IMAGES = ("8gaussians", "density", "ab"), ("mnist", "celeba")
+_POINTS, _IMAGES = ("8gaussians", "density", "ab"), ("mnist", "celeba", "photographs")
 _REGIMES = ("ipm_inf", "ipm_finite", "ipm_finite_reset", "lsgan_inf", "lsgan_finite")
 _ARCHITECTURES = ("rbf", "relu", "relu_no_bias", "sigmoid", "relu_b4")
 _ALL = [(data, regime, one) for data in (*_POINTS, *_IMAGES) for regime in _REGIMES for one in _ARCHITECTURES]
@@ -35,6 +35,7 @@ _SOME = [
     ("celeba", "lsgan_inf", "relu_b4"),
     ("celeba", "ipm_finite", "relu"),
     ("celeba", "ipm_inf", "rbf"),
+    ("photographs", "ipm_inf", "relu"),
 ]
 
 
@@ -81,7 +82,8 @@ def _run_two_steps(cell):
     small += ["--model.optimizer.init_args.lr=1"]
     small += ["--trainer.enable_checkpointing=false", "--trainer.logger=false", "--trainer.accelerator=cpu"]
     if cell[0] in _IMAGES:
-        small += [f"--data.init_args.{name}=6" for name in ("batch_size", "subset_size", "val_size")]
+        samples = "num_samples" if cell[0] == "photographs" else "subset_size"
+        small += [f"--data.init_args.{name}=6" for name in ("batch_size", samples, "val_size")]
     else:
         small += ["--data.init_args.num_samples=6"]
     cli = main(["fit", *_configs(*cell), *small])
