@@ -28,8 +28,9 @@ class SampleGrid(Callback):
     """Draws a grid of samples from latents that stay the same: before the first step, at an interval, and at the end.
 
     Each grid goes to every logger that takes pictures (see ``show``) as ``samples``, and to ``samples/step_XXXXXX.png``
-    in the run's folder, small images enlarged, with the step and the FID measured last below it. A generator with
-    classes gets a row for each, from the same noise. For samples that are no images of 1 or 3 channels it does nothing.
+    in the run's folder, small images enlarged. Below it stand the step and the FID measured last, with its own step
+    where that was an earlier one (a step is validated after its grid). A generator with classes gets a row for each,
+    from the same noise. For samples that are no images of 1 or 3 channels it does nothing.
 
     Args:
         every_n_steps: Generator steps from one grid to the next.
@@ -56,6 +57,10 @@ class SampleGrid(Callback):
         self.latest: str | None = None
         self._drawn = -1
         self._began = False
+        self._measured = -1
+
+    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
+        self._measured = trainer.global_step
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self._began = True
@@ -88,12 +93,19 @@ class SampleGrid(Callback):
         if not trainer.is_global_zero:
             return
         latent = self._latents(gan)
-        grid = captioned(enlarged(image_grid(gan.sample(latent), columns=self._columns(gan))), _told(trainer))
+        grid = captioned(enlarged(image_grid(gan.sample(latent), columns=self._columns(gan))), self._told(trainer))
         show(trainer, "samples", grid, step)
         path = run_folder(trainer) / "samples" / f"step_{step:06d}.png"
         with replaced(path) as file:
             save_image(grid, file, format="png")
         self.latest = str(path)
+
+    def _told(self, trainer: Trainer) -> str:
+        """The step, and FID as it was measured last."""
+        fid, step = trainer.callback_metrics.get("val/fid"), trainer.global_step
+        if fid is None:
+            return f"step {step:,}"
+        return f"step {step:,}    FID {float(fid):.4g}" + ("" if self._measured == step else f" at {self._measured:,}")
 
     def _columns(self, gan: "GAN") -> int | None:
         classes = gan.generator.classes
@@ -110,12 +122,6 @@ class SampleGrid(Callback):
             labels = torch.full((columns,), number)
             rows.append(gan.generator.latent_of(labels, generator=torch.Generator().manual_seed(_SEED)))
         return torch.cat(rows)
-
-
-def _told(trainer: Trainer) -> str:
-    """The step, and FID as it was measured last."""
-    fid = trainer.callback_metrics.get("val/fid")
-    return f"step {trainer.global_step:,}" + ("" if fid is None else f"    FID {float(fid):.4g}")
 
 
 def captioned(grid: Tensor, text: str) -> Tensor:

@@ -1,6 +1,7 @@
 """Callbacks: pictures, checkpoints, reports, signals. (Exact resumption has a file of its own.)"""
 
 import os
+import re
 import signal
 
 import numpy as np
@@ -24,6 +25,7 @@ from lightning_gantk.callbacks import (
     StopOnSignal,
     StoppedBySignal,
     progress,
+    samples,
 )
 from lightning_gantk.callbacks.hyperparameters import flat
 from lightning_gantk.callbacks.predictions import as_bytes
@@ -79,6 +81,16 @@ def test_grid_shows_the_same_latents_and_leaves_training_alone(tmp_path):
         _fit(tmp_path / folder, grid := SampleGrid(), images=True, max_steps=1)
         pictures.append(read_image(grid.latest))
     assert torch.equal(*pictures)
+
+
+def test_grid_says_at_which_step_its_fid_was_measured(tmp_path, monkeypatch):
+    """The last grid alone comes after the validation of its step."""
+    told = []
+    monkeypatch.setattr(samples, "captioned", lambda grid, text: told.append(text) or grid)
+    gan = _gan(images=True, quality=TinyQuality())
+    _fit(tmp_path, SampleGrid(every_n_steps=3), images=True, gan=gan, max_steps=4, val_check_interval=2)
+    texts = [re.sub(r"FID [\d.]+", "FID x", text) for text in told]
+    assert texts == ["step 0", "step 3    FID x at 2", "step 4    FID x"]
 
 
 def test_grid_does_nothing_for_vectors(tmp_path):
