@@ -3,9 +3,12 @@
 import re
 from pathlib import Path
 
+import pytest
+
 _DOCS = Path(__file__).parents[1] / "docs"
 
 
+@pytest.mark.slow
 def test_code_of_the_python_page_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", (_DOCS / "python.md").read_text(), re.DOTALL)

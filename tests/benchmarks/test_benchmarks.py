@@ -9,6 +9,7 @@ from benchmarks.rows import Row
 from benchmarks.steps import share
 
 
+@pytest.mark.slow
 def test_quick_mode_prints_rows(tmp_path, capsys):
     path = tmp_path / "rows.json"
     found = main(["--quick", "--rows", "ipm", "lsgan-weights", "--json", str(path)])

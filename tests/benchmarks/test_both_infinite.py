@@ -1,5 +1,6 @@
 """Both players at infinite width, and finite pairs that come near."""
 
+import pytest
 import torch
 
 from benchmarks import both_infinite
@@ -9,6 +10,7 @@ from lightning_gantk.generators.latent_kernel import LatentKernel
 from lightning_gantk.losses import IPM
 
 
+@pytest.mark.slow
 def test_infinite_pair_is_a_flow_of_particles_that_the_generators_kernel_couples():
     """The same trajectory from particles, whose Gamma is scaled to a diagonal of ones, step by step."""
     generator, real, wanted = both_infinite.infinite(3)

@@ -10,6 +10,7 @@ from benchmarks.gpu.results import Results
 from benchmarks.rows import Row
 
 
+@pytest.mark.slow
 def test_finished_parts_are_not_run_again_and_the_table_has_all_rows(tmp_path, capsys):
     path, page = tmp_path / "gpu.json", tmp_path / "speed.md"
     page.write_text("before\n<!-- table: benchmarks.gpu -->\nold\n<!-- end of table -->\nafter\n")

@@ -32,6 +32,7 @@ def test_letters_stand_upright(tmp_path):
     assert float(top[:, 0].abs().mean()) < float(bottom[:, 0].abs().mean())  # an A is wider below
 
 
+@pytest.mark.slow
 def test_particles_leave_the_picture_that_they_start_from(tmp_path, capsys):
     pytest.importorskip("jax")
     real, particles = redrawn.rows("ab", 3, tmp_path)

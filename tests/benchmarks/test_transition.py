@@ -11,6 +11,7 @@ from lightning_gantk.kernels import RBF
 from lightning_gantk.losses import IPM
 
 
+@pytest.mark.slow
 def test_runs_are_those_of_coupled_particles_against_a_kept_discriminator(monkeypatch):
     pytest.importorskip("jax")
     from lightning_gantk.discriminators import NTKDiscriminator

@@ -409,6 +409,7 @@ def test_process_says_nothing_that_is_not_about_the_run(config):
     assert "FID" in out.splitlines()[-6]
 
 
+@pytest.mark.slow
 def test_process_stopped_by_sigterm_resumes_bit_for_bit(config):
     often = ["--trainer.val_check_interval", "50", "--last_checkpoint.every_n_steps", "7"]
     endless = ["--trainer.max_steps", "1000000"]

@@ -108,6 +108,7 @@ cli.main(sys.argv[1:])
 """
 
 
+@pytest.mark.slow
 def test_full_disk_ends_a_run_in_one_line_and_leaves_nothing_half_written(config):
     command = [sys.executable, "-c", _FULL, "fit", "--config", "tiny.yaml", "--trainer.logger", "false"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, Path(__file__).parents[1:3]))}

@@ -239,6 +239,7 @@ def test_fit_resumes_after_a_termination_signal(tmp_path, stop):
     assert_continued(whole, first, second, stop)
 
 
+@pytest.mark.slow
 def test_fit_resumes_with_persistent_workers(tmp_path):
     # Workers prepare batches ahead of training: the state counts what was handed out.
     runs = run_and_resume(tmp_path, stop=2, length={"max_steps": 8}, loader_options={"num_workers": 2})

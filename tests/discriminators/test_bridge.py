@@ -125,6 +125,7 @@ def test_seconds_of_compilation_are_counted():
     assert bridge.compile_seconds() > before
 
 
+@pytest.mark.slow
 def test_memory_that_torch_drops_is_kept_until_its_stream_has_come_there(monkeypatch):
     """What the bridge does on a GPU, with events that are done when the test says so."""
     done = set()

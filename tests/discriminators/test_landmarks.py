@@ -95,7 +95,8 @@ def test_as_many_features_as_samples_are_no_landmarks():
     assert ours.landmarks.error == 0
 
 
-@pytest.mark.parametrize("loss", [IPM(), pytest.param(LSGAN(), marks=pytest.mark.slow)], ids=repr)
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", [IPM(), LSGAN()], ids=repr)
 def test_more_landmarks_are_better_and_the_error_is_the_one_said(loss):
     real, fake = _batch(count=LOOKS)  # all of them are looked at
     wanted = _slope(_fitted(loss, 1.0, None, real, fake), fake)

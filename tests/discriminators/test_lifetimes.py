@@ -16,6 +16,7 @@ from lightning_gantk.kernels import RBF
 from lightning_gantk.losses import IPM, LSGAN, Hinge, Vanilla
 from lightning_gantk.testing.several import in_processes
 
+_OTHERS = [pytest.param(loss, marks=pytest.mark.slow) for loss in (Vanilla(), Hinge())]
 REAL, FAKE = torch.randn(17, 2, generator=torch.Generator().manual_seed(0)).split([9, 8])
 
 
@@ -38,7 +39,7 @@ def _step(discriminator, real=REAL):
     discriminator(fake).sum().backward()
 
 
-@pytest.mark.parametrize("loss", [IPM(), LSGAN(), Vanilla(), Hinge()], ids=repr)
+@pytest.mark.parametrize("loss", [IPM(), LSGAN(), *_OTHERS], ids=repr)
 def test_the_fit_before_and_a_discriminator_that_is_dropped_leave_nothing(loss):
     discriminator, before = NTKDiscriminator(RBF(1.0), loss, 3.0, check_every=0), _matrices()
     _step(discriminator)
@@ -53,7 +54,7 @@ def test_the_fit_before_and_a_discriminator_that_is_dropped_leave_nothing(loss):
     assert _matrices() == before
 
 
-@pytest.mark.parametrize("loss", [LSGAN(), Vanilla(), Hinge()], ids=repr)
+@pytest.mark.parametrize("loss", [LSGAN(), *_OTHERS], ids=repr)
 def test_shares_of_the_matrix_go_with_the_solve(loss):
     pattern, before = NTKDiscriminator(RBF(1.0), loss, 3.0, check_every=0), _matrices()
 

@@ -14,7 +14,12 @@ def _nhwc(x):
     return x.permute(0, 2, 3, 1).numpy() if x.ndim == 4 else x.numpy()
 
 
-@pytest.mark.parametrize("name", FAMILIES["flows"])
+def _slow_or_not(name):
+    """An ODE over images compiles for long."""
+    return pytest.param(name, marks=pytest.mark.slow) if "images-vanilla" in name else name
+
+
+@pytest.mark.parametrize("name", map(_slow_or_not, FAMILIES["flows"]))
 def test_scores_and_gradients_agree_with_neural_tangents(name):
     problem, wanted = FAMILIES["flows"][name], stored("flows", name)
     real, fake, x = problem.inputs()

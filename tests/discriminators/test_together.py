@@ -47,7 +47,16 @@ def _agree(pattern, processes, tolerance):
     return alone, results
 
 
-@pytest.mark.parametrize(("loss", "processes"), [(LSGAN(), 3), (Vanilla(), 2), (Hinge(), 2), (Bent(), 3)], ids=repr)
+@pytest.mark.parametrize(
+    ("loss", "processes"),
+    [
+        pytest.param(LSGAN(), 3, marks=pytest.mark.slow),
+        (Vanilla(), 2),
+        (Hinge(), 2),
+        pytest.param(Bent(), 3, marks=pytest.mark.slow),
+    ],
+    ids=repr,
+)
 def test_weights_are_those_of_one_process(loss, processes):
     # Both solves are right to what they say of themselves, in the kernel's norm; RBF has k(x, x) = 1, and the largest
     # score here is above a tenth of that norm. Weights are rounded to float32.
@@ -62,6 +71,7 @@ def test_momentum_and_float64_are_those_of_one_process():
     _agree(pattern, 2, lambda trained: 20 * float(trained.error) + 1e-6)  # scores come back in float32
 
 
+@pytest.mark.slow
 def test_pairs_that_are_not_kept_are_worked_out_for_each_product(monkeypatch):
     monkeypatch.setattr(gradient_flow, "GRAM_BUDGET", 0)
     pattern = NTKDiscriminator(RBF(1.0), LSGAN(), 1.0, check_every=0)

@@ -1,5 +1,7 @@
 """Every generator keeps the contract that ships."""
 
+import pytest
+
 from lightning_gantk.architectures import MLP
 from lightning_gantk.generators import (
     CoupledParticles,
@@ -55,6 +57,7 @@ class TestCoupledParticles(GeneratorContract):
         return CoupledParticles(6, (3, 4, 4), coupling=0.3)
 
 
+@pytest.mark.slow
 class TestParticlesCoupledByAnArchitecture(GeneratorContract):
     plain_gradient = False
 
@@ -62,6 +65,7 @@ class TestParticlesCoupledByAnArchitecture(GeneratorContract):
         return CoupledParticles(6, coupling=MLP(1), latent_dim=3, per_particle=True)
 
 
+@pytest.mark.slow
 class TestNTKGenerator(GeneratorContract):
     bounded, plain_gradient = False, False
 

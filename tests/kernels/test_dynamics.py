@@ -53,6 +53,7 @@ def test_filling_changes_nothing(loss):
     np.testing.assert_allclose(filled, plain, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("time", [1.0, 3000.0])
 def test_closed_form_and_both_solvers_agree(time):
     exact, points, _ = _fit(LSGAN(), time, dtype="float64")

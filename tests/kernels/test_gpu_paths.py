@@ -33,6 +33,7 @@ def _network():
     return kernel, architecture._in_jax(kernel._recursion, (DIMENSIONS,), tiles.GPU)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [_laplace, _network])
 def test_batch_that_has_run_into_one_place_is_worked_out_in_a_known_number_of_steps(make):
     points, weights = _collapsed()

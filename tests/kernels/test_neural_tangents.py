@@ -81,6 +81,7 @@ def test_package_import_imports_no_jax():
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.slow
 def test_empirical_ntk_and_predict_work_under_jit():
     nt = neural_tangents.load()
     init, apply, kernel = nt.stax.serial(nt.stax.Dense(64), nt.stax.Erf(), nt.stax.Dense(1))

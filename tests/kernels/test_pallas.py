@@ -76,7 +76,8 @@ def test_near_and_coincident_samples_keep_their_gradient(case):
     _check(case)
 
 
-@pytest.mark.parametrize("tile", [None, pytest.param(64, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("tile", [None, 64])
 @pytest.mark.parametrize("case", SHAPES)
 def test_fakes_and_reals_in_two_places_keep_their_gradient_in_tiles_of_any_size(case, tile, monkeypatch):
     architecture, shape = SHAPES[case]

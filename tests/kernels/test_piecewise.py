@@ -91,6 +91,7 @@ def test_scores_are_those_of_a_steep_ramp(kernel, time):
     np.testing.assert_allclose(scores, _by_ramp(matrix, mass, HINGE, n, zero, time), rtol=0, atol=allowed)
 
 
+@pytest.mark.slow
 def test_a_start_on_the_kink_and_three_levels_agree_with_a_steep_ramp():
     n, m = 5, 6
     matrix, mass = _matrix(n, m, 2, kernel=MLP(1).kernel()), _mass(5, 6)

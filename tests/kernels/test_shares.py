@@ -65,6 +65,7 @@ def _disturbed(processes, x, kinds):
     return result
 
 
+@pytest.mark.slow
 def test_noise_is_the_same_whoever_has_a_pair_and_keeps_equal_rows_equal():
     x = jnp.asarray(np.random.default_rng(0).standard_normal((12, 3)), "float32")
     x = x.at[10].set(x[1])
