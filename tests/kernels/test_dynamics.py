@@ -76,6 +76,7 @@ def test_errors_of_steps_add_up_to_a_bound(implicit):
     assert 0 < float(found.errors) < (int(found.evaluations) - 2) / 6  # steps, those that were not kept too
 
 
+@pytest.mark.slow
 def test_an_implicit_solver_keeps_its_tolerance_where_the_flow_is_stiff():
     exact, points, _ = _fit(LSGAN(), 3000.0, dtype="float64")
     solved, _, trained = _fit(SquareAsSmoothLoss(), 3000.0, dtype="float64", rtol=1e-8)
