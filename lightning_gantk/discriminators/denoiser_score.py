@@ -101,8 +101,7 @@ class DenoiserScore(Discriminator):
             self.real(like.new_zeros(1, *in_shape), like.new_ones(1))
         except RuntimeError as error:  # torch's, of shapes that do not fit
             raise ConfigError(
-                f"The denoiser's network does not take samples of shape {tuple(in_shape)} (its 'in_shape'?): "
-                f"{error}"
+                f"The denoiser's network does not take samples of shape {tuple(in_shape)} (its 'in_shape'?): {error}"
             ) from error
 
     @property
