@@ -4,6 +4,7 @@ The main classes are here by name and are imported on first use: torch and Light
 infinite regime alone.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from lightning_gantk.metrics import SampleQuality
 
 __version__ = "0.1.0"
+
+# Read by libgomp, which torch loads on Linux. Its threads wait for more work by 300,000 rounds of a loop, some
+# milliseconds, on the cores that JAX wants next. So many fewer still find them there at torch's next operation.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 _HOMES = {
     "DCGAN": "lightning_gantk.architectures",
