@@ -5,9 +5,7 @@ deviation sigma in every coordinate; for another sensitivity it is sigma times t
 """
 
 import math
-
-from scipy.optimize import root_scalar
-from scipy.stats import norm
+from collections.abc import Callable
 
 from lightning_gantk.errors import ConfigError
 
@@ -36,15 +34,17 @@ def gaussian_sigma(epsilon: float, delta: float) -> float:
         high *= 2
     while gaussian_delta(low, epsilon) < delta:
         low /= 2
-    return root_scalar(lambda sigma: gaussian_delta(sigma, epsilon) - delta, bracket=(low, high), xtol=1e-12).root
+    return _root(lambda sigma: gaussian_delta(sigma, epsilon) - delta, low, high)
 
 
 def gaussian_delta(sigma: float, epsilon: float) -> float:
     """The exact delta of noise sigma at an epsilon: ``Phi(1/(2 sigma) - epsilon sigma) - e^epsilon Phi(-1/(2 sigma) -
     epsilon sigma)``.
     """
+    from scipy.special import log_ndtr, ndtr  # scipy takes a while that few who import this module need
+
     half = 1 / (2 * sigma)
-    return float(norm.cdf(half - epsilon * sigma) - math.exp(epsilon + norm.logcdf(-half - epsilon * sigma)))
+    return float(ndtr(half - epsilon * sigma) - math.exp(epsilon + log_ndtr(-half - epsilon * sigma)))
 
 
 def gaussian_epsilon(sigma: float, delta: float, releases: int = 1) -> float:
@@ -62,7 +62,7 @@ def gaussian_epsilon(sigma: float, delta: float, releases: int = 1) -> float:
     high = 1.0
     while gaussian_delta(sigma, high) > delta:
         high *= 2
-    return root_scalar(lambda epsilon: gaussian_delta(sigma, epsilon) - delta, bracket=(0.0, high), xtol=1e-12).root
+    return _root(lambda epsilon: gaussian_delta(sigma, epsilon) - delta, 0.0, high)
 
 
 def rdp_epsilon(sigma: float, delta: float, releases: int = 1) -> float:
@@ -85,3 +85,9 @@ def rdp_epsilon(sigma: float, delta: float, releases: int = 1) -> float:
 def _check_delta(delta: float) -> None:
     if not 0 < delta < 1:
         raise ConfigError(f"'delta' must lie between 0 and 1, got {delta}.")
+
+
+def _root(function: Callable[[float], float], low: float, high: float) -> float:
+    from scipy.optimize import root_scalar
+
+    return root_scalar(function, bracket=(low, high), xtol=1e-12).root

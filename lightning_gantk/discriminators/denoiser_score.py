@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 
 import torch
-from lightning.pytorch.cli import OptimizerCallable
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
 
 from lightning_gantk.denoisers.denoiser import Denoiser, over
 from lightning_gantk.discriminators.base import Discriminator, check_batch, fitting_alone
+from lightning_gantk.discriminators.finite import OptimizerFactory
 from lightning_gantk.discriminators.noise_levels import NoiseLevels
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.losses import IPM
@@ -78,7 +78,7 @@ class DenoiserScore(Discriminator):
         steps: int = 10,
         pretrain: int = 0,
         pretrain_batch_size: int = 128,
-        optimizer: OptimizerCallable = lambda params: torch.optim.Adam(params, lr=1e-3),
+        optimizer: OptimizerFactory = lambda params: torch.optim.Adam(params, lr=1e-3),
     ):
         super().__init__(loss=IPM(), time=None)
         if not isinstance(network, nn.Module):

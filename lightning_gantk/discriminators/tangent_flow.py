@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from lightning_gantk.errors import ConfigError, TrainingDiverged
@@ -103,6 +102,8 @@ class TangentFlow:
 
     def _numerically(self, matrix: Callable[[], Tensor], mass: Tensor, fakes: int, f_0: Tensor) -> Tensor:
         """An implicit solve for u = w / mass."""
+        from scipy.integrate import solve_ivp  # takes a while, which other losses need not
+
         if len(mass) > _MOST_POINTS:
             raise ConfigError(
                 f"{self.loss!r} has no closed form, and {len(mass)} samples make too large a system: at most "

@@ -67,6 +67,9 @@ def test_answer_that_needs_no_torch_imports_none(words):
 def test_main_classes_are_there_by_name_and_import_nothing_before():
     code = (
         "import sys, lightning_gantk as l\nassert not {'torch', 'jax'} & set(sys.modules)\n"
+        "l.NTKDiscriminator, l.FiniteDiscriminator, l.MLPGenerator\n"
+        "slow = {'lightning', 'torchvision', 'torchmetrics', 'scipy.optimize', 'scipy.special', 'scipy.integrate'}\n"
+        "assert not {*slow, 'jax'} & set(sys.modules), slow & set(sys.modules)\n"
         "assert [getattr(l, name) for name in l.__all__ if name != 'RBF']\nassert 'jax' not in sys.modules\nl.RBF"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=_ROOT, capture_output=True, text=True)
