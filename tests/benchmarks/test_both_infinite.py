@@ -29,6 +29,7 @@ def test_infinite_pair_is_a_flow_of_particles_that_the_generators_kernel_couples
         torch.testing.assert_close(particles.samples.detach(), wanted[k + 1], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_wider_pairs_are_nearer():
     generator, real, wanted = both_infinite.infinite(3)
     ends = {}

@@ -22,6 +22,7 @@ def test_noise_draws(monkeypatch, capsys):
     assert capsys.readouterr().out.count("of 20 fakes away") == 3
 
 
+@pytest.mark.slow
 def test_fakes_of_a_saddle_never_raise_its_value(monkeypatch, capsys):
     pytest.importorskip("jax")
     monkeypatch.setattr(ridge, "STEPS", 10)

@@ -52,8 +52,8 @@ def _places(penalty, step, times):
     ("penalty", "expected"),
     [
         (2.0, (0.039851, 0.003539, 3.0e-5)),  # critical
-        (1.0, (0.014566, -0.007126, -0.000266)),
-        (8.0, (0.077079, 0.047621, 0.019949)),
+        pytest.param(1.0, (0.014566, -0.007126, -0.000266), marks=pytest.mark.slow),
+        pytest.param(8.0, (0.077079, 0.047621, 0.019949), marks=pytest.mark.slow),
         (0.0, (-0.0417, 0.0274, -0.0741)),  # grows
     ],
 )

@@ -62,7 +62,7 @@ def test_alternating_steps_are_those_of_becker(decay, wanted):
 
 
 @pytest.mark.parametrize("loss", [IPM(), LSGAN(), Vanilla()], ids=repr)
-@pytest.mark.parametrize("decay", [0.0, 0.3])
+@pytest.mark.parametrize("decay", [pytest.param(0.0, marks=pytest.mark.slow), 0.3])
 def test_kept_flow_is_the_flow_by_hand(loss, decay):
     stream = torch.Generator().manual_seed(0)
     batches = [

@@ -105,7 +105,11 @@ def test_second_derivative_is_refused():
         (gradient.norm() + x.sum()).backward()
 
 
-@pytest.mark.parametrize("architecture", [MLP(), MLP(activation="leaky_relu"), MLP(activation="abs")], ids=repr)
+@pytest.mark.parametrize(
+    "architecture",
+    [MLP(), MLP(activation="leaky_relu"), pytest.param(MLP(activation="abs"), marks=pytest.mark.slow)],
+    ids=repr,
+)
 def test_gradient_at_a_training_point_is_the_symmetric_derivative(architecture):
     """The kink of k(x, p) at x = p contributes 0; central differences in float64 are the reference."""
     real, fake = (batch.double() for batch in _batch())

@@ -51,7 +51,7 @@ def _agree(pattern, processes, tolerance):
     ("loss", "processes"),
     [
         pytest.param(LSGAN(), 3, marks=pytest.mark.slow),
-        (Vanilla(), 2),
+        pytest.param(Vanilla(), 2, marks=pytest.mark.slow),
         (Hinge(), 2),
         pytest.param(Bent(), 3, marks=pytest.mark.slow),
     ],

@@ -47,7 +47,7 @@ def _scores(weights, points):
         return np.asarray(KERNEL(jnp.asarray(points), jnp.asarray(points))) @ np.asarray(weights, np.float64)
 
 
-@pytest.mark.parametrize("loss", [LSGAN(), Vanilla(), Hinge()], ids=repr)
+@pytest.mark.parametrize("loss", [LSGAN(), pytest.param(Vanilla(), marks=pytest.mark.slow), Hinge()], ids=repr)
 def test_filling_changes_nothing(loss):
     plain, filled = (_fit(loss, 0.5, 20, 12, filling=f)[0] for f in (0, 9))
     np.testing.assert_allclose(filled, plain, rtol=1e-5, atol=1e-7)
@@ -85,7 +85,7 @@ def test_an_implicit_solver_keeps_its_tolerance_where_the_flow_is_stiff():
     assert np.abs(_scores(solved - exact, points)).max() <= trained.error * np.abs(exact).sum() * 3
 
 
-@pytest.mark.parametrize("loss", [LSGAN(), Vanilla()], ids=repr)
+@pytest.mark.parametrize("loss", [LSGAN(), pytest.param(Vanilla(), marks=pytest.mark.slow)], ids=repr)
 def test_matrix_free_weights_are_those_with_a_kept_matrix(loss, monkeypatch):
     kept, points, _ = _fit(loss, 2.0, 20, 12)
     monkeypatch.setattr(module, "GRAM_BUDGET", 0)
@@ -99,6 +99,7 @@ def test_cost_is_counted_in_products():
     assert 12 <= int(_fit(Vanilla(), 1.0)[2].products) <= 100
 
 
+@pytest.mark.slow
 def test_own_loss_with_a_jump_is_solved():
     class Sign(AdversarialLoss):
         """|s -+ 1|: slopes jump from one sign to the other."""

@@ -55,7 +55,7 @@ def test_batch_that_has_run_into_one_place_is_worked_out_in_a_known_number_of_st
     assert np.linalg.norm(gradient - exact[1]) <= rounding * np.linalg.norm(exact[1]) * len(points)
 
 
-@pytest.mark.parametrize("count", [5, 8, 23])
+@pytest.mark.parametrize("count", [*(pytest.param(count, marks=pytest.mark.slow) for count in (5, 8)), 23])
 def test_gram_matrix_of_large_blocks_is_that_of_small_ones(count, monkeypatch):
     """Blocks of 4 where 5 and 23 points are no multiple of their rows."""
     monkeypatch.setattr(expansion, "_LARGE_BLOCK", 4)

@@ -9,7 +9,7 @@ from lightning_gantk.errors import ConfigError
 from lightning_gantk.kernels import RBF
 from lightning_gantk.losses import IPM, LSGAN, Vanilla
 
-losses = pytest.mark.parametrize("loss", [IPM(), LSGAN(), Vanilla()])
+losses = pytest.mark.parametrize("loss", [IPM(), LSGAN(), pytest.param(Vanilla(), marks=pytest.mark.slow)])
 
 
 def _samples():

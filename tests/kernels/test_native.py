@@ -88,7 +88,7 @@ def _problem(shape, n=21, m=30):
     return [jnp.asarray(generator.standard_normal((k, *shape)), jnp.float32) for k in (n, m)]
 
 
-@pytest.mark.parametrize("dimensions", [3, 40])
+@pytest.mark.parametrize("dimensions", [3, pytest.param(40, marks=pytest.mark.slow)])
 def test_a_rule_with_every_kind_of_operation_is_written_as_jax_has_it(dimensions):
     x, y = _problem((dimensions,))
     weights = jnp.linspace(0.5, 1, len(y))

@@ -27,14 +27,15 @@ def _assert_close(found, wanted, relative):
     assert np.linalg.norm(np.asarray(found, np.float64) - wanted) <= relative * np.linalg.norm(wanted)
 
 
-# Every activation is one expression for both backends: natively all are quick, in JAX those that differ in kind.
-_IN_JAX = ("mlp-relu", "dcgan-relu", "mlp-rbf", "dcgan-branches", "mlp-plane-branches", "custom")
+# Every activation is one expression for both backends and all shapes: quick are those that differ in kind.
+_IN_JAX = ("mlp-relu", "dcgan-relu", "mlp-rbf", "mlp-plane-branches")
+_NATIVE = (*_IN_JAX, "mlp-gelu", "dcgan-branches", "custom")
 _SIDES = [
     pytest.param(
         name,
         backend,
         id=f"{name}-{backend}",
-        marks=[pytest.mark.slow] if backend == "jax" and name not in _IN_JAX else [],
+        marks=[] if name in (_IN_JAX if backend == "jax" else _NATIVE) else [pytest.mark.slow],
     )
     for name in FAMILIES["recursions"]
     for backend in TOLERANCE

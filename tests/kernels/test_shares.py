@@ -22,7 +22,9 @@ def _contributions(share, points, vector):
     return (*results, shares.diagonal(share, pieces), columns), sum(piece.size for piece in pieces)
 
 
-@pytest.mark.parametrize(("processes", "points"), [(3, 12), (4, 12)])  # 3 to a group are an odd half
+@pytest.mark.parametrize(
+    ("processes", "points"), [(3, 12), pytest.param(4, 12, marks=pytest.mark.slow)]
+)  # 3 to a group are an odd half
 def test_shares_add_up_to_the_matrix(processes, points):
     generator = np.random.default_rng(0)
     x, vector = (jnp.asarray(generator.standard_normal((points, d)), "float32") for d in (3, 1))

@@ -1,5 +1,6 @@
 """The command that makes the classifier of digits."""
 
+import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -8,6 +9,7 @@ from lightning_gantk.metrics.lenet import LeNetFeatures
 from lightning_gantk.metrics.train_lenet import distorted, main
 
 
+@pytest.mark.slow
 def test_the_command_writes_weights_that_it_can_make_again(tmp_path, capsys):
     paths = [str(tmp_path / name) for name in ("first", "second")]
     threads = torch.get_num_threads()

@@ -40,7 +40,7 @@ def _product(x, y):
     return jnp.exp(-0.5 * squares / 2) * (x[:, None, -1] == y[None, :, -1])
 
 
-@pytest.mark.parametrize("loss", [IPM(), LSGAN(), Vanilla()], ids=repr)
+@pytest.mark.parametrize("loss", [IPM(), LSGAN(), pytest.param(Vanilla(), marks=pytest.mark.slow)], ids=repr)
 def test_classes_apart_are_the_flow_of_the_product_kernel(loss):
     settings = {"loss": loss, "time": 2.0, "dtype": "float64"}
     ours = conditional(NTKDiscriminator(RBF(gamma=0.5), **settings), 3)
