@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lightning_gantk.metrics.modes import ModeCoverage
     from lightning_gantk.metrics.nearest_real import NearestReal
     from lightning_gantk.metrics.quality import SampleQuality
+    from lightning_gantk.metrics.sliced import SlicedWasserstein
     from lightning_gantk.metrics.torch_metric import TorchMetric
     from lightning_gantk.metrics.transport import EnergyDistance, Sinkhorn
 
@@ -33,6 +34,7 @@ __all__ = [
     "Quality",
     "SampleQuality",
     "Sinkhorn",
+    "SlicedWasserstein",
     "TorchMetric",
 ]
 
@@ -50,6 +52,7 @@ _HOMES = {
     "Quality": "lightning_gantk.metrics.base",
     "SampleQuality": "lightning_gantk.metrics.quality",
     "Sinkhorn": "lightning_gantk.metrics.transport",
+    "SlicedWasserstein": "lightning_gantk.metrics.sliced",
     "TorchMetric": "lightning_gantk.metrics.torch_metric",
 }
 

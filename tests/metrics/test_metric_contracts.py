@@ -17,6 +17,7 @@ from lightning_gantk.metrics import (
     NearestReal,
     SampleQuality,
     Sinkhorn,
+    SlicedWasserstein,
     TorchMetric,
 )
 from lightning_gantk.testing import MetricContract
@@ -47,6 +48,14 @@ class TestEnergyDistance(MetricContract):
 
     def make(self):
         return EnergyDistance()
+
+
+class TestSlicedWasserstein(MetricContract):
+    shapes = ((1, 9, 8), (3, 32, 32))
+    grows = ("swd",)
+
+    def make(self):
+        return SlicedWasserstein(projections=32, smallest=8)
 
 
 class TestMMD(MetricContract):
