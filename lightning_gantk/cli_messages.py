@@ -3,6 +3,7 @@
 import difflib
 import errno
 import importlib
+import importlib.util
 import inspect
 import re
 import sys
@@ -34,6 +35,11 @@ _MODULES = (
 _NOISE = re.compile(
     "Expected a path but|Does not validate against any|Subtypes: |Errors:$|Given value type: "
     "|Expected a <class 'NoneType'>|Import path .* does not correspond to a subclass"
+)
+_PROTOCOLS = {"TimedNetwork": "its forward(x, time) must take samples (N, ...) and numbers (N,)"}
+_ARCHITECTURE = (
+    ": the configuration names no architecture to keep. Give one, such as "
+    "--model.discriminator.init_args.architecture lightning_gantk.architectures.MLP"
 )
 _HEADING = re.compile(r'^Parser key "[^"]+":\s*|^Problem with given class_path .*')
 _LONGEST = 280  # characters of a line
@@ -198,9 +204,13 @@ def _in_words(what: str, classes: list[str], parser: ArgumentParser) -> str:
     if (found := re.search(r"Expected a dot import path string: (\w+)", what)) and "<class 'float'>" in what:
         return f"expected a number, got {found[1]}"
     if found := re.search(r"Expected a dot import path string: ([\w.]+)", what):
-        return f"there is no class {found[1]!r}{_nearest(found[1], _classes())}"
+        return _absent(found[1])
     if classes and re.search(r"has no attribute '\w+'|No module named", what):
-        return f"there is no class {classes[-1]!r}{_nearest(classes[-1].rpartition('.')[-1], _classes())}"
+        return _absent(classes[-1])
+    if found := re.search(r"Import path ([\w.]+) does not implement protocol (\w+)", what):
+        return f"{found[1]} is no {found[2]}: {_PROTOCOLS.get(found[2], 'its methods take other arguments')}"
+    if found := re.search(r"arguments are required: (.+)", what):
+        return f"{found[1]} must be given{_ARCHITECTURE if 'architecture' in found[1].split(', ') else ''}"
     if found := re.search(r"Expected '([^']+)' to be a subclass of <class '(\w+)'>", what):
         return f"{found[1]} is no {found[2]}"
     if found := re.search(r"Import path ([\w.]+) does not correspond to a subclass of (\w+)", what):
@@ -211,6 +221,17 @@ def _in_words(what: str, classes: list[str], parser: ArgumentParser) -> str:
             return f"{given} is a metric of torchmetrics: give it as lightning_gantk.metrics.TorchMetric(metric=...)."
         return f"{given} is no {' or '.join(kinds)}"
     return re.sub(r"Expected an? <class '([^']+)'>", r"expected \1", what).replace("; Given value: ", ", got ")
+
+
+def _absent(class_path: str) -> str:
+    """What is not there: a class, or already the file that it should be in."""
+    module, _, name = class_path.rpartition(".")
+    file = module.partition(".")[0]
+    if file and importlib.util.find_spec(file) is None:
+        meant = f"; did you mean {known[name]}?" if name in (known := _classes()) else "."
+        places = "neither in this folder nor in those of PYTHONPATH"
+        return f"there is no module {file!r} for {class_path}: {file}.py lies {places}{meant}"
+    return f"there is no class {class_path!r}{_nearest(name, _classes())}"
 
 
 def _nearest(name: str, known: dict[str, str]) -> str:

@@ -55,6 +55,7 @@ def _yaml(**sections: object) -> dict[str, str]:
 
 _WRONG = "--config wrong.yaml"
 _MODEL = "--model.generator.init_args"
+_SCORE = "lightning_gantk.discriminators.DenoiserScore"
 _NTK = {
     "ntk.yaml": yaml.safe_dump(
         {
@@ -144,7 +145,10 @@ MISTAKES = [
     # Classes
     Mistake("--model.generator lightning_gantk.generators.DCGANGenerater", "did you mean .*DCGANGenerator"),
     Mistake("--model.generator MLPGen", "no class 'MLPGen'; did you mean .*MLPGenerator"),
-    Mistake("--model.generator no.such.Thing", "there is no class 'no.such.Thing'"),
+    Mistake(
+        "--model.generator no.such.Thing",
+        "there is no module 'no' for no.such.Thing: no.py lies neither in this folder",
+    ),
     Mistake(f"{_MODEL}.chanels 3", "no option 'chanels'; did you mean channels"),
     Mistake("--model.discriminator.init_args.loss LSGN", "no class 'LSGN'; did you mean .*LSGAN"),
     Mistake("--model.optimizer torch.optim.SGD --model.optimizer.init_args.lr .nan", "learning rate.*nan"),
@@ -154,6 +158,18 @@ MISTAKES = [
     Mistake("--model.quality torchmetrics.image.fid.FrechetInceptionDistance", "TorchMetric"),
     Mistake("--model.generator torch.nn.Linear", "Linear.*Generator"),
     Mistake("--data Nothing", "no class 'Nothing'"),
+    Mistake(
+        "--model.discriminator.init_args.loss losses.LSGAN", "no module 'losses' .*mean lightning_gantk.losses.LSGAN"
+    ),
+    Mistake(
+        f"--model.discriminator {_SCORE} --model.discriminator.init_args.network own.Timeless",
+        r"own.Timeless is no TimedNetwork: its forward\(x, time\) must take samples",
+        {"own.py": "import torch\nclass Timeless(torch.nn.Module):\n    def forward(self, x): return x"},
+    ),
+    Mistake(
+        f"--model.discriminator {_SCORE} --model.discriminator lightning_gantk.discriminators.FiniteDiscriminator",
+        "architecture, loss must be given: .* no architecture to keep.*init_args.architecture lightning_gantk",
+    ),
     Mistake(
         "--model.discriminator.init_args.loss own.Broken", "ZeroDivisionError in .*own.py, line 1", {"own.py": "1 / 0"}
     ),

@@ -87,7 +87,7 @@ def main(args: list[str]) -> None:
         raise ConfigError(f"{file} is there already: name another by --output, or write over it with --force.")
     text, count = configuration(options.folder, str(file), size=options.size)
     write_text(file, text)
-    print(f"{file} is for the {count:,} pictures of {options.folder}.\ngantk fit --config {file}")
+    print(f"{file} is for the {count:,} picture files of {options.folder}.\ngantk fit --config {file}")
 
 
 def configuration(folder: Path, file: str, *, size: int | None = None) -> tuple[str, int]:

@@ -262,7 +262,10 @@ def test_load_from_checkpoint_needs_nothing_but_the_file(config):
     [
         ("--model.generator.class_path lightning_gantk.generators.DCGANGenerater", "did you mean .*DCGANGenerator"),
         ("--model.generator MLPGen", "model.generator: there is no class 'MLPGen'; did you mean .*MLPGenerator"),
-        ("--model.generator no.such.Thing", "there is no class 'no.such.Thing'"),
+        (
+            "--model.generator no.such.Thing",
+            "there is no module 'no' for no.such.Thing: no.py lies neither in this folder",
+        ),
         ("--model.generator.init_args.chanels 3", "DCGANGenerator has no option 'chanels'; did you mean channels"),
         ("--model.generator.init_args.channels x", "model.generator.channels: expected int, got x"),
         ("--model.discriminator.init_args.loss LSGN", "discriminator.loss: .* no class 'LSGN'; did you mean .*LSGAN"),

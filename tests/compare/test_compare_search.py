@@ -230,18 +230,17 @@ def test_report_shows_what_was_tried_and_fid_by_seconds(compared, capsys):
     assert bold == [searches(compared)[0].best]
     by_time = sections.by_time(results)
     assert by_time.header == ["FID", "0.5 s", "1.25 s", "2.5 s", "3.75 s", "end (5 s)"]
-    # at 2.5 s the second seed has but its first value, 2 + 2; the first has 1 + 1
-    assert by_time.rows[0][1:] == [
-        "3.50 ± 0.50",
-        "3.50 ± 0.50",
-        "3.0 ± 1.0",
-        "2.50 ± 0.50",
-        "1.50 ± 0.50",
-    ]
+    # at 2.5 s the second seed has but the value of its start; the first has 1 + 1
+    assert by_time.rows[0][1:] == ["—", "—", "—", "2.50 ± 0.50", "1.50 ± 0.50"]
+    # steps take what counts over their number, whatever else the machine did meanwhile
+    finished = results.of("one")
+    expected = [one.training_seconds / one.record["steps"] for one in finished]
+    assert [results.step_seconds(one) for one in finished] == expected
     page = (compared.folder / "report.html").read_text()
     assert "What was tried" in page and "Parzen" in page and "no trial had" in page
     text = (compared.folder / "report.md").read_text()
     assert "## By time" in text and "### two" in text and "0.0001 to 0.1, log" in text
+    assert "Seconds are those of the wall clock" in text
     rows = list(csv.DictReader((compared.folder / "results.csv").open()))
     assert [row["run"] for row in rows] == ["one", "one", "two", "two"]
     assert float(rows[1]["training_seconds"]) == pytest.approx(6.2)  # logs are in float32

@@ -12,6 +12,7 @@ from lightning_gantk.compare import command
 from lightning_gantk.compare.command import main
 from lightning_gantk.compare.plan import runs as plan
 from lightning_gantk.compare.plan.specification import load
+from lightning_gantk.compare.plan.undone import undone
 from lightning_gantk.compare.run.preparation import check
 from lightning_gantk.compare.search.trials import searches
 from lightning_gantk.compare.search.tuner import Tuner
@@ -57,6 +58,17 @@ def test_named_runs_are_combined_with_the_grid(folder):
     runs = _runs(folder, runs={"one": {"configs": "other.yaml"}, "two": {_TIME: 2}}, grid={_LR: [1, 2]})
     assert plan.cells_of(runs) == ["one, lr=1", "one, lr=2", "two, lr=1", "two, lr=2"]
     assert [Path(word).name for word in plan.arguments(runs[0])[:2]] == ["tiny.yaml", "other.yaml"]
+
+
+def test_values_that_a_later_file_undoes_are_told_once_and_shipped_specifications_have_none(folder):
+    (folder / "other.yaml").write_text(f"trainer: {{max_steps: 7}}\n{_LR.split('.')[0]}: {{ema_decay: 0.5}}\n")
+    run = {"configs": "other.yaml"}
+    given = {"set": {"trainer.max_steps": 3, "model.ema_decay": 0.5, _LR: 1}, "grid": {_TIME: [1, 2]}}
+    (line,) = undone(plan.cells(load(_write(folder, runs={"one": run, "two": {}}, **given))))
+    assert line.startswith("one: other.yaml has trainer.max_steps: 7 where 3 was said before it.")
+    run |= {"trainer.max_steps": 3}
+    assert undone(plan.cells(load(_write(folder, runs={"one": run}, **given)))) == []
+    assert [line for path in _SHIPPED for line in undone(plan.cells(load(path)))] == []
 
 
 def test_grid_axis_may_be_of_named_choices(folder):

@@ -34,10 +34,9 @@ class Series:
         return {step: self.points[step][1] for step in self.steps}
 
     def before(self, seconds: float) -> float:
-        """The last value until then; NaN where there is none."""
-        return next(
-            (self.points[step][0] for step in reversed(self.steps) if self.points[step][1] <= seconds), math.nan
-        )
+        """The last value until then of a generator that had been trained; NaN where there is none."""
+        known = (step for step in reversed(self.steps) if step > 0 and self.points[step][1] <= seconds)
+        return next((self.points[step][0] for step in known), math.nan)
 
 
 class Logs:

@@ -121,8 +121,8 @@ def _cost(results: Results) -> list[str]:
     times = figures.step_times(results)
     shown = "".join(f'<div class="figure">{one}</div>' for one in (times, figures.memory(results)) if one)
     note = _note(
-        "Times are medians over the logged steps of a run, without the first tenth, then means over seeds. Memory is "
-        "the most that the process of any of the runs held, libraries included."
+        "Times are those of the wall clock, medians over the logged steps of a run, without the first tenth, then "
+        "means over seeds. Memory is the most that the process of any of the runs held, libraries included."
     )
     return ["<h2>Time and memory</h2>", f'<div class="pair">{shown}</div>', note]
 
@@ -188,7 +188,7 @@ def _markdown(results: Results) -> str:
         parts.append("Not counted:\n\n" + "\n".join(f"- {line}" for line in missing))
     parts += [sections.summary(results).markdown(), sections.stated_test(results)]
     if by_time := sections.by_time(results):
-        parts += ["## By time", by_time.markdown()]
+        parts += ["## By time", by_time.markdown(), sections.stated_time(results)]
     if (plan := asked.search) is not None:
         parts += ["## What was tried", tried.stated(results, plan)]
         for one, table in zip(results.searches, tried.tables(results).values(), strict=True):
@@ -222,7 +222,7 @@ def _csv(results: Results) -> str:
     )
     for result in results.runs:
         values = [result.value(metric, which=asked.value, better=better) for metric, better in asked.metrics.items()]
-        parts = result.step_parts()
+        step = results.step_seconds(result)
         writer.writerow(
             [
                 result.run.cell,
@@ -231,7 +231,7 @@ def _csv(results: Results) -> str:
                 *values,
                 result.record.get("steps", ""),
                 result.training_seconds,
-                sum(parts.values()) if parts else "",
+                "" if step is None else step,
                 result.record.get("peak_memory", ""),
                 result.folder.path,
             ]

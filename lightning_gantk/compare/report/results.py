@@ -103,6 +103,12 @@ class Results:
         found = [result.value(metric, which=self.specification.value, better=better) for result in self.of(cell)]
         return [value for value in found if not math.isnan(value)]
 
+    def step_seconds(self, result: Result) -> float | None:
+        """Of a generator step: with a budget those that count over the steps, else the medians of what was logged."""
+        if self.specification.budget is None:
+            return sum(parts.values()) if (parts := result.step_parts()) else None
+        return result.training_seconds / result.record["steps"] if result.record.get("steps") else None
+
     def floors(self, metric: str) -> list[float]:
         """What real samples come to against other real samples, in each finished run."""
         name = f"{metric}_floor"

@@ -72,12 +72,15 @@ def stated_time(results: Results) -> str:
     whose = "of the processor, of all threads of a run" if clock == "cpu" else "of the wall clock"
     return (
         f"Seconds are those {whose}, from the preparation of the discriminator on, without validations and without "
-        "what JAX spends on compiling."
+        "what JAX spends on compiling; those of a step are all of them over the steps. A dash: not measured by then."
     )
 
 
 def by_time(results: Results) -> Table | None:
-    """The first metric at shares of the budget: the last value before, mean over seeds; None without a budget."""
+    """The first metric at shares of the budget: the last value before, mean over seeds; None without a budget.
+
+    Nothing stands where a run had not been measured yet: the value of its start says nothing of what it has learnt.
+    """
     budget = results.specification.budget
     if budget is None or not any(result.finished for result in results.runs):
         return None
@@ -86,8 +89,8 @@ def by_time(results: Results) -> Table | None:
     table = Table([title(metric), *(f"{time:g} s" for time in times[:-1]), f"end ({times[-1]:g} s)"])
     for cell, colour in colours(results.cells).items():
         curves = [result.scalars[metric] for result in results.of(cell) if metric in result.scalars]
-        row = [plus_minus(summarise([one.before(time) for one in curves])) for time in times[:-1]]
-        row.append(plus_minus(summarise([one.before(math.inf) for one in curves])))
+        reached = [[one.before(time) for one in curves] for time in (*times[:-1], math.inf)]
+        row = [plus_minus(summarise([] if any(map(math.isnan, values)) else values)) for values in reached]
         table.rows.append([Cell(cell, colour=colour), *row])
     return table
 
@@ -108,7 +111,7 @@ def runs(results: Results) -> Table:
                 *("" if math.isnan(value) else f"{value:.4g}" for value in values),
                 str(result.record.get("steps", step)),
                 time.told(result.training_seconds),
-                _step_time([result]),
+                _step_time(results, [result]),
                 space.told(peak) if (peak := _peak([result])) else "—",
                 str(result.state.attempts),
                 told,
@@ -186,12 +189,12 @@ def _costs(results: Results, cell: str) -> list[Cell | str]:
     peak, gpu = _peak(finished), _peak(finished, "peak_gpu_memory")
     note = f"{space.told(gpu)} on GPU" if gpu else ""
     told = Cell(space.told(peak) if peak else "—", note=note)
-    return [_step_time(finished), training_time(results).told(time), told]
+    return [_step_time(results, finished), training_time(results).told(time), told]
 
 
-def _step_time(finished: list[Result]) -> str:
-    values = [sum(parts.values()) / STEP_TIME.size for result in finished if (parts := result.step_parts())]
-    return plus_minus(summarise(values)) if values else "—"
+def _step_time(results: Results, of: list[Result]) -> str:
+    known = [seconds / STEP_TIME.size for result in of if (seconds := results.step_seconds(result)) is not None]
+    return plus_minus(summarise(known))
 
 
 def _peak(finished: list[Result], which: str = "peak_memory") -> float | None:

@@ -56,14 +56,15 @@ class Board:
         """Of all runs."""
         metric = next(iter(self.specification.metrics))
         table = Table(title=self.specification.title, caption=tally(states), title_justify="left", expand=False)
-        table.add_column("run", overflow="fold")
-        table.add_column("", justify="right")
-        table.add_column("state")
-        table.add_column("step", justify="right", no_wrap=True)
-        table.add_column(metric, justify="right", no_wrap=True)
-        table.add_column("time", justify="right", no_wrap=True)
-        table.add_column("tries", justify="right")
-        table.add_column("error", overflow="fold", max_width=60)
+        again = any(found.attempts > 1 for found in states.values())
+        failed = any(found.error for found in states.values())
+        table.add_column("run", min_width=12)
+        for name, right in (("", True), ("state", False), ("step", True), (metric, True), ("elapsed", True)):
+            table.add_column(name, justify="right" if right else "left", no_wrap=True)
+        if again:
+            table.add_column("tries", justify="right")
+        if failed:
+            table.add_column("error", overflow="fold", max_width=60)
         before = None
         for run in self.runs:
             found = states[run.slug]
@@ -77,8 +78,8 @@ class Board:
                 self._progress(run, logs),
                 latest,
                 str(timedelta(seconds=round(found.seconds))) if found.attempts else "",
-                str(found.attempts) if found.attempts else "",
-                Text(found.error),
+                *([str(found.attempts or "")] if again else []),
+                *([Text(found.error)] if failed else []),
             )
             before = run.cell
         return table

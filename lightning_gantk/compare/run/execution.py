@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.live import Live
 
 from lightning_gantk import files
-from lightning_gantk.compare.plan.runs import Run
+from lightning_gantk.compare.plan.runs import Run, cells
 from lightning_gantk.compare.plan.specification import Specification
+from lightning_gantk.compare.plan.undone import undone
 from lightning_gantk.compare.run import executors, preparation
 from lightning_gantk.compare.run.display import Board, tally
 from lightning_gantk.compare.run.job import RunJob
@@ -53,6 +54,8 @@ def run(specification: Specification, *, parallel: int | None = None, local: boo
         tuner = Tuner(specification, comparison, searches(specification))
     runs = known_runs(specification, tuner.searches if tuner else [])
     steps = preparation.check(tuner.probes() if tuner else runs, comparison)
+    for line in undone(cells(specification)):
+        print(line, flush=True)
     with _only_driver(comparison):
         executor = executors.make(specification, comparison, local=local)
         preparation.write(runs, comparison, steps, specification.metrics)
