@@ -40,6 +40,7 @@ def _jobs(*, quick: bool) -> dict[str, list[Callable[[], Iterator[rows.Row]]]]:
         "finite": [lambda: rows.finite(16 if quick else 256, repeats)],
         "bridge": [lambda: rows.bridge_share(small, repeats)],
         "points": [lambda: rows.points_step(4 if quick else 1000)],
+        "start": [lambda: rows.start(16 if quick else 128, 1 if quick else 3)],
         "memory": [lambda: rows.memory(memory)],
     }
 

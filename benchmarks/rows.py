@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import baselines, problems
+from benchmarks.first_step import starts
 from benchmarks.memory import peak
 from benchmarks.paper import REGIMES
 from benchmarks.steps import share
@@ -207,6 +208,14 @@ def points_step(steps: int) -> Iterator[Row]:
         ours, inside, by_hand = (f"{s * 1e3:.2f} ms" for s in (found.whole, found.discriminator, found.by_hand))
         note = f"{found.part:.0%} in the discriminator ({inside}); {by_hand} in a loop without Lightning"
         yield Row(work, "a bare LightningModule", ours, f"{found.bare / found.whole:.2f}x", note)
+
+
+def start(n: int, repeats: int) -> Iterator[Row]:
+    """The first step of a process whose programs have been compiled before."""
+    for work, cold, warm in starts(n, repeats):
+        note = f"of the processor; before it {warm.imports:.1f} s of imports"
+        ratio = f"{cold.first / warm.first:.2f}x"
+        yield Row(f"first step of a new process, {work}", "nothing compiled before", f"{warm.first:.1f} s", ratio, note)
 
 
 def memory(jobs: list[tuple[str, int, bool]]) -> Iterator[Row]:

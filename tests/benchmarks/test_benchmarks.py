@@ -5,6 +5,7 @@ import json
 import pytest
 
 from benchmarks.__main__ import main
+from benchmarks.first_step import starts
 from benchmarks.rows import Row
 from benchmarks.steps import share
 
@@ -15,6 +16,15 @@ def test_quick_mode_prints_rows(tmp_path, capsys):
     found = main(["--quick", "--rows", "ipm", "lsgan-weights", "--json", str(path)])
     assert len(found) == len(json.loads(path.read_text())) == 5
     assert "| IPM scores + gradient" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_first_steps_are_those_of_processes_that_find_programs_again(monkeypatch):
+    monkeypatch.setattr("benchmarks.first_step._CASES", (("MLP", "LSGAN"),))
+    ((work, cold, warm),) = starts(16, 1)
+    assert work == "MLP, LSGAN, n=m=16"
+    assert warm.imports > 0
+    assert 0 < warm.first < cold.first  # compilers and JAX have nothing left to do
 
 
 def test_the_table_takes_its_place_in_a_page_and_is_whole(tmp_path, monkeypatch, capsys):
