@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +15,19 @@ from lightning_gantk.generators.noise import NoiseGenerator
 _SMALLEST = 4  # pixels on a side where the doublings start, where the size allows it
 
 
+def _transposed(into: int, out: int, bias: bool) -> nn.Module:
+    return nn.ConvTranspose2d(into, out, 4, 2, 1, bias=bias)
+
+
+def _nearest(into: int, out: int, bias: bool) -> nn.Module:
+    return nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(into, out, 3, padding=1, bias=bias))
+
+
+_DOUBLED = {"transposed": _transposed, "nearest": _nearest}
+
+
 class DCGANGenerator(NoiseGenerator):
-    """Dense, then transposed convolutions (4x4, stride 2) that double the image up to its size, with tanh at the end.
+    """Dense, then convolutions that double the image up to its size, with tanh at the end.
 
     After Radford, Metz and Chintala, "Unsupervised representation learning with deep convolutional GANs", 2016. Height
     and width are multiples of 4 from 8 up, doubled at least twice and from no fewer than 4 pixels where they allow it:
@@ -31,6 +42,9 @@ class DCGANGenerator(NoiseGenerator):
             of parallel branches; also "silu" and "tanh".
         batch_norm: BatchNorm before each activation. It speeds training up; without it samples of a batch are
             independent.
+        upsampling: "transposed" doubles by transposed convolutions (4x4, stride 2), as in the paper; "nearest" repeats
+            pixels before a convolution (3x3), and leaves no grid of the stride's period in what it makes (Odena et al.,
+            "Deconvolution and checkerboard artifacts", Distill 2016).
         classes: How many classes, where each sample is to be of one: coordinates of the latent then say which.
 
     Raises:
@@ -53,12 +67,15 @@ class DCGANGenerator(NoiseGenerator):
         latent: Distribution = "normal",
         activation: str | Mapping[str, Any] | list[str | Mapping[str, Any]] = "relu",
         batch_norm: bool = True,
+        upsampling: Literal["transposed", "nearest"] = "transposed",
         classes: int | None = None,
     ):
         super().__init__(out_shape=out_shape, latent_dim=latent_dim, latent=latent, classes=classes)
         doublings = _doublings(self.out_shape)
         if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
             raise ConfigError(f"'channels' must be a positive whole number, got {channels!r}.")
+        if upsampling not in _DOUBLED:
+            raise ConfigError(f"'upsampling' must be 'transposed' or 'nearest', got {upsampling!r}.")
         activations = parse(activation)
         depth, height, width = self.out_shape
         widths = [channels * 2**stage for stage in reversed(range(doublings))]
@@ -67,7 +84,7 @@ class DCGANGenerator(NoiseGenerator):
         def doubling(into: int, out: int, *, last: bool) -> list[nn.Module]:
             bias = last or not batch_norm
             norm = [nn.BatchNorm2d(into)] if batch_norm else []
-            return norm + activated(activations, lambda: nn.ConvTranspose2d(into, out, 4, 2, 1, bias=bias))
+            return norm + activated(activations, lambda: _DOUBLED[upsampling](into, out, bias))
 
         layers: list[nn.Module] = [
             nn.Linear(self.latent_sampler.size, start[0] * start[1] * start[2], bias=not batch_norm)

@@ -29,6 +29,11 @@ class TestDCGAN(GeneratorContract):
         return DCGANGenerator((3, 8, 8), 5, 2)
 
 
+class TestDCGANOfRepeatedPixels(GeneratorContract):
+    def make(self):
+        return DCGANGenerator((3, 8, 8), 5, 2, activation=["relu", "tanh"], upsampling="nearest")
+
+
 class TestParticles(GeneratorContract):
     refused = ((lambda: Particles(0), "'n'.*positive whole number"), (lambda: Particles(None), "set 'n'"))
 

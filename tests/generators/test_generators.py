@@ -118,6 +118,21 @@ def test_mlp_refuses_what_makes_no_sense(options, message):
         MLPGenerator(**options)
 
 
+@pytest.mark.parametrize(("upsampling", "flat"), [("nearest", True), ("transposed", False)])
+def test_pixels_that_are_repeated_leave_no_grid_where_transposed_convolutions_do(upsampling, flat):
+    generator = DCGANGenerator((1, 16, 16), 5, 2, batch_norm=False, upsampling=upsampling)
+    with torch.no_grad():  # maps of one value: what varies inside is of the layers' making
+        generator.network[0].weight.zero_()
+        generator.network[0].bias.fill_(1)
+    inside = generator(torch.randn(1, 5))[..., 3:-3, 3:-3]  # zeros around the maps reach in by three pixels
+    assert (inside.std() < 1e-6) == flat
+
+
+def test_dcgan_refuses_an_upsampling_that_it_does_not_know():
+    with pytest.raises(ConfigError, match="'upsampling' must be 'transposed' or 'nearest', got 'bilinear'"):
+        DCGANGenerator(upsampling="bilinear")
+
+
 def test_dcgan_refuses_a_width_that_makes_no_sense():
     with pytest.raises(ConfigError, match="channels"):
         DCGANGenerator((1, 32, 32), channels=0)
