@@ -77,6 +77,7 @@ class ModeCoverage(PointQuality):
         if self.modes is None or not self.mode_std:
             raise ConfigError(
                 "The coverage of modes needs to know them, and these data have none, or none of a positive width: give "
-                "'modes' and 'mode_std' to ModeCoverage, or take it out of the measures of quality."
+                "'modes' and 'mode_std' to ModeCoverage, or take another measure, such as --model.quality "
+                "lightning_gantk.metrics.EnergyDistance."
             )
         return self.modes, self.mode_std
