@@ -209,8 +209,8 @@ def _in_words(what: str, classes: list[str], parser: ArgumentParser) -> str:
         return _absent(classes[-1])
     if found := re.search(r"Import path ([\w.]+) does not implement protocol (\w+)", what):
         return f"{found[1]} is no {found[2]}: {_PROTOCOLS.get(found[2], 'its methods take other arguments')}"
-    if found := re.search(r"arguments are required: (.+)", what):
-        return f"{found[1]} must be given{_ARCHITECTURE if 'architecture' in found[1].split(', ') else ''}"
+    if found := re.search(r"the following arguments are required: (architecture\b.*)", what):
+        return f"required: {found[1]}{_ARCHITECTURE}"
     if found := re.search(r"Expected '([^']+)' to be a subclass of <class '(\w+)'>", what):
         return f"{found[1]} is no {found[2]}"
     if found := re.search(r"Import path ([\w.]+) does not correspond to a subclass of (\w+)", what):

@@ -168,7 +168,7 @@ MISTAKES = [
     ),
     Mistake(
         f"--model.discriminator {_SCORE} --model.discriminator lightning_gantk.discriminators.FiniteDiscriminator",
-        "architecture, loss must be given: .* no architecture to keep.*init_args.architecture lightning_gantk",
+        "required: architecture, loss: .* no architecture to keep.*init_args.architecture lightning_gantk",
     ),
     Mistake(
         "--model.discriminator.init_args.loss own.Broken", "ZeroDivisionError in .*own.py, line 1", {"own.py": "1 / 0"}
