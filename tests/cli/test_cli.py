@@ -1,50 +1,29 @@
-"""The command line, mostly in this process: runs, folders, resumption, predictions, and errors in one line."""
+"""The command line, mostly in this process: runs, folders, resumption, predictions."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
-from http.client import IncompleteRead
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import numpy as np
 import pytest
 import torch
 import yaml
+from refusals import refused
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny import write_config
 
-from lightning_gantk import GAN, trust
+from lightning_gantk import GAN
 from lightning_gantk.callbacks.predictions import as_bytes
 from lightning_gantk.cli import main
 
 _TRAIN = Path(__file__).parents[2] / "train.py"
 
 
-@pytest.fixture
-def config(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(trust, "_KNOWN", (*trust._KNOWN, "tiny."))  # test_trust.py has what it is without
-    return write_config(tmp_path / "tiny.yaml")
-
-
 def _scalars(folder, name):
     return {event.step: event.value for event in EventAccumulator(str(folder)).Reload().Scalars(name)}
-
-
-def _fails(args, capsys, code=2):
-    """Runs a command that fails, and gives the one line that it says."""
-    with pytest.raises(SystemExit) as stopped:
-        main([str(arg) for arg in args])
-    said = capsys.readouterr()
-    assert stopped.value.code == code
-    assert said.err.startswith("gantk: ")
-    assert said.err.count("\n") == 1
-    return said.err
 
 
 def _state(path):
@@ -141,7 +120,7 @@ def test_landmarks_are_chosen_in_yaml_and_their_error_is_logged(config, capsys):
     assert run.model.discriminator.landmarks.count == 4
     logged = _scalars(run.trainer.log_dir, "train/landmark_error")
     assert len(logged) == 6 and all(0 < value < 2 for value in logged.values())
-    line = _fails([*told, "--model.discriminator.init_args.keep", "true"], capsys)
+    line = refused([*told, "--model.discriminator.init_args.keep", "true"], capsys)
     assert "leave out 'keep' and 'gradient_penalty', or 'features'" in line
 
 
@@ -252,148 +231,6 @@ def test_load_from_checkpoint_needs_nothing_but_the_file(config):
     gan = GAN.load_from_checkpoint("runs/tiny/version_0/checkpoints/last.ckpt", weights_only=True)
     latent = gan.generator.latent(2)
     torch.testing.assert_close(gan.sample(latent), cli.model.sample(latent))
-
-
-# Errors
-
-
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        ("--model.generator.class_path lightning_gantk.generators.DCGANGenerater", "did you mean .*DCGANGenerator"),
-        ("--model.generator MLPGen", "model.generator: there is no class 'MLPGen'; did you mean .*MLPGenerator"),
-        (
-            "--model.generator no.such.Thing",
-            "there is no module 'no' for no.such.Thing: no.py lies neither in this folder",
-        ),
-        ("--model.generator.init_args.chanels 3", "DCGANGenerator has no option 'chanels'; did you mean channels"),
-        ("--model.generator.init_args.channels x", "model.generator.channels: expected int, got x"),
-        ("--model.discriminator.init_args.loss LSGN", "discriminator.loss: .* no class 'LSGN'; did you mean .*LSGAN"),
-        ("--model.optimizer.init_args.lrr 1", "Adam has no option 'lrr'; did you mean lr"),
-        ("--model.fake_batch_size x", "model.fake_batch_size: expected int, got x"),
-        ("--model.statistics_evry 3", "no key 'model.statistics_evry'; did you mean model.statistics_every"),
-        ("--trainer.max_step 3", "no key 'trainer.max_step'; did you mean trainer.max_steps"),
-        ("--data.init_args.batch_sise 3", "TinyData has no option 'batch_sise'; did you mean batch_size"),
-        ("--data Nothing", "data: there is no class 'Nothing'"),
-        ("--model.discriminator.init_args.time -1", "time must be at least 0, got time=-1"),
-        ("--model.generator.init_args.out_shape [1,30,30]", "multiples of 4"),
-        ("--model.generator.init_args.out_shape [1,8,12]", r"set the generator's out_shape to \[1, 8, 8\]"),
-        ("--data.init_args.batch_size 43", "batch_size=43 is larger than the data: there are 42"),
-        ("--trainer.devices none", "devices"),
-        ("--trainer.accelerator warp", "accelerator"),
-        ("--sample_grid.every_n_steps 0", "'every_n_steps' of the sample grid"),
-        ("--config missing.yaml", "config: File does not exist: '.*missing.yaml'"),
-        ("--ckpt_path missing.ckpt", "there is no checkpoint missing.ckpt"),
-        ("--ckpt_path last", "there is no last checkpoint"),
-        ("--ckpt_path tiny.yaml", "tiny.yaml is no checkpoint: torch has not written it"),
-    ],
-)
-def test_error_is_one_line_that_helps(words, says, config, capsys):
-    line = _fails(["fit", "--config", "tiny.yaml", *words.split()], capsys)
-    assert re.search(says, line), line
-    assert not list(Path().rglob("*.png"))  # nothing has begun
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("trainer: {max_stps: 3}", "no key 'trainer.max_stps'; did you mean trainer.max_steps"),
-        ("trainr: {max_steps: 3}", "no key 'trainr.*did you mean trainer"),
-        ("model: {foo: 3}", "no key 'model.foo'"),
-        ("trainer: [", "Problems parsing config"),
-        ("model: {generator: {class_path: lightning_gantk.generators.MLPGenerator, init_args: {hiden: [3]}}}", "hiden"),
-        ("data: !!python/object/apply:os.system ['false']", "could not determine a constructor"),
-    ],
-)
-def test_error_in_yaml_is_one_line_that_helps(text, says, config, capsys):
-    Path("wrong.yaml").write_text(text)
-    line = _fails(["fit", "--config", "tiny.yaml", "--config", "wrong.yaml"], capsys)
-    assert re.search(says, line), line
-
-
-@pytest.mark.parametrize(
-    ("args", "says"),
-    [
-        ([], "fit,validate,test,predict"),
-        (["fti"], "invalid choice: 'fti'"),
-        (["fit"], "required: model.generator, model.discriminator, data"),
-        (["predict", "--config", "tiny.yaml"], "predict needs a trained generator"),
-    ],
-)
-def test_error_in_commands_is_one_line_that_helps(args, says, config, capsys):
-    assert says in _fails(args, capsys)
-
-
-def _without_network(config, monkeypatch):
-    """A metric that fetches a network, for a cache that is empty."""
-    monkeypatch.setenv("TORCH_HOME", str(config.parent / "cache"))
-    metric = {
-        "class_path": "torchmetrics.image.lpip.LearnedPerceptualImagePatchSimilarity",
-        "init_args": {"net_type": "squeeze"},
-    }
-    quality = {"class_path": "lightning_gantk.metrics.TorchMetric", "init_args": {"metric": metric}}
-    Path("metric.yaml").write_text(yaml.safe_dump({"model": {"quality": quality}}))
-    return ["fit", "--config", "tiny.yaml", "--config", "metric.yaml"]
-
-
-@pytest.mark.parametrize("error", [URLError("no route"), TimeoutError("timed out"), IncompleteRead(b"")], ids=repr)
-def test_error_for_a_metric_that_cannot_download_its_network_names_it(error, config, monkeypatch, capsys):
-    def refuse(*args, **kwargs):
-        raise error
-
-    monkeypatch.setattr(torch.hub, "urlopen", refuse)
-    line = _fails(_without_network(config, monkeypatch), capsys)
-    assert "LearnedPerceptualImagePatchSimilarity cannot get the network" in line and str(error) in line
-    assert "run once with a network connection" in line and len(line) <= 300
-
-
-def test_error_for_a_network_with_the_wrong_checksum_is_one_line(config, monkeypatch, capsys):
-    monkeypatch.setattr(torch.hub, "urlopen", lambda *_, **__: urlopen("data:,something%20else"))
-    bar = torch.hub.tqdm
-    monkeypatch.setattr(torch.hub, "tqdm", lambda *args, **options: bar(*args, **options | {"disable": True}))
-    line = _fails(_without_network(config, monkeypatch), capsys)
-    assert "LearnedPerceptualImagePatchSimilarity cannot get the network" in line and "invalid hash value" in line
-    assert "another file arrived than was meant, run again" in line
-    assert not list((config.parent / "cache").rglob("*.pth"))
-
-
-def test_error_for_a_damaged_network_in_the_cache_names_the_file(config, monkeypatch, capsys):
-    args = _without_network(config, monkeypatch)
-    path = config.parent / "cache" / "hub" / "checkpoints" / "squeezenet1_1-b8a52dc0.pth"
-    path.parent.mkdir(parents=True)
-    path.write_bytes(b"something else")
-    line = _fails(args, capsys)
-    assert "cannot get the network" in line and f"{path} is damaged, remove it and run again" in line
-
-
-def test_metric_that_a_comparison_waits_for_and_nobody_logs_is_told_at_the_first_validation(config, capsys):
-    with pytest.raises(SystemExit) as stopped:
-        main(["fit", "--config", "tiny.yaml"], expected=["val/fid", "val/fidd"])
-    assert stopped.value.code == 2
-    line = capsys.readouterr().err
-    assert line.count("\n") == 1
-    assert "the comparison waits for 'val/fidd', which nobody logs: validation gives " in line and "val/fid," in line
-    assert not list(Path().rglob("*.ckpt"))  # no step was taken
-
-
-def test_error_for_a_checkpoint_of_another_model(config, capsys):
-    main(["fit", "--config", "tiny.yaml"])
-    path = Path("runs/tiny/version_0/checkpoints/last.ckpt")
-    saved = torch.load(path, weights_only=True)
-    saved["state_dict"].pop("generator.network.0.weight")
-    torch.save(saved, path)
-    capsys.readouterr()
-    assert "the checkpoint holds another model" in _fails(["fit", "--ckpt_path", "last"], capsys)
-
-
-def test_divergence_ends_with_code_1_and_one_line(config, capsys):
-    with pytest.raises(SystemExit) as stopped:
-        main(["fit", "--config", "tiny.yaml", "--model.optimizer.init_args.lr", "1e38"])
-    line = capsys.readouterr().err
-    assert stopped.value.code == 1
-    assert line.count("\n") == 1
-    assert "Training diverged in generator step" in line
-    assert "runs/tiny/version_0/checkpoints/diverged.ckpt" in line
 
 
 # Whole processes

@@ -8,30 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from refusals import refused
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.summary.writer import event_file_writer
-from tiny import write_config
 
-from lightning_gantk import trust
 from lightning_gantk.callbacks import LastCheckpoint
 from lightning_gantk.checkpoint_files import read
 from lightning_gantk.cli import main
 from lightning_gantk.runs import RunLogger, discard_unused, logger
-
-
-@pytest.fixture
-def config(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(trust, "_KNOWN", (*trust._KNOWN, "tiny."))
-    return write_config(tmp_path / "tiny.yaml")
-
-
-def _fails(args, capsys, code):
-    with pytest.raises(SystemExit) as stopped:
-        main(args)
-    line = capsys.readouterr().err
-    assert (stopped.value.code, line.count("\n")) == (code, 1), line
-    return line
 
 
 def test_runs_that_start_together_get_folders_of_their_own(tmp_path):
@@ -64,7 +48,7 @@ def test_second_process_on_a_run_is_refused_and_told_who_has_it(config, hold, ca
     main(["fit", "--config", "tiny.yaml", "--trainer.max_steps", "2"])
     capsys.readouterr()
     holder = hold(Path("runs/tiny/version_0/lock"))
-    line = _fails(["fit", "--ckpt_path", "last", "--trainer.max_steps", "4"], capsys, 2)
+    line = refused(["fit", "--ckpt_path", "last", "--trainer.max_steps", "4"], capsys)
     assert f"runs/tiny/version_0 is being written by process {holder.pid} on " in line
     assert read("runs/tiny/version_0/checkpoints/last.ckpt")["global_step"] == 2
     main(["fit", "--config", "tiny.yaml", "--trainer.max_steps", "1"])  # a new run goes elsewhere
@@ -121,7 +105,7 @@ def test_full_disk_ends_a_run_in_one_line_and_leaves_nothing_half_written(config
 
 def test_folder_that_cannot_be_made_is_named_in_one_line(config, capsys):
     Path("file").write_text("")
-    line = _fails(["fit", "--config", "tiny.yaml", "--trainer.default_root_dir", "file"], capsys, 2)
+    line = refused(["fit", "--config", "tiny.yaml", "--trainer.default_root_dir", "file"], capsys)
     assert "trainer.default_root_dir=file cannot be a folder: file is a file" in line
 
 
