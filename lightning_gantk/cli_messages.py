@@ -227,7 +227,7 @@ def _absent(class_path: str) -> str:
     """What is not there: a class, or already the file that it should be in."""
     module, _, name = class_path.rpartition(".")
     file = module.partition(".")[0]
-    if file and importlib.util.find_spec(file) is None:
+    if file and file not in sys.modules and importlib.util.find_spec(file) is None:
         meant = f"; did you mean {known[name]}?" if name in (known := _classes()) else "."
         places = "neither in this folder nor in those of PYTHONPATH"
         return f"there is no module {file!r} for {class_path}: {file}.py lies {places}{meant}"
