@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
 from lightning_gantk.errors import ConfigError
-from lightning_gantk.metrics.base import PointQuality
+from lightning_gantk.metrics.base import PointQuality, in_double
 
 _PATCH = 7  # pixels, as in the paper
 _ALONG = 11  # steps of a patch along an image: some 128 patches of each, as in the paper
@@ -68,7 +68,7 @@ class SlicedWasserstein(PointQuality):
 
     def measure(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         self.build(real.shape[1:])
-        pyramids = (laplacian_pyramid(_double(images), self.smallest) for images in (real, fake))
+        pyramids = (laplacian_pyramid(in_double(images).view(images.shape), self.smallest) for images in (real, fake))
         found = {f"swd_{min(r.shape[2:])}": self._distance(r, f) for r, f in zip(*pyramids, strict=True)}
         return {**found, "swd": torch.stack(list(found.values())).mean()}
 
@@ -139,7 +139,3 @@ def _smoothed(images: Tensor) -> Tensor:
     for shape in ((1, 1, 5, 1), (1, 1, 1, 5)):
         images = conv2d(images, weights.view(shape).expand(channels, *[-1] * 3), groups=channels)
     return images
-
-
-def _double(images: Tensor) -> Tensor:
-    return (images.cpu() if images.device.type == "mps" else images).double()
