@@ -30,6 +30,8 @@ class TestDCGAN(GeneratorContract):
 
 
 class TestDCGANOfRepeatedPixels(GeneratorContract):
+    refused = ((lambda: DCGANGenerator(upsampling="bilinear"), "'upsampling' must be 'transposed' or 'nearest'"),)
+
     def make(self):
         return DCGANGenerator((3, 8, 8), 5, 2, activation=["relu", "tanh"], upsampling="nearest")
 

@@ -128,11 +128,6 @@ def test_pixels_that_are_repeated_leave_no_grid_where_transposed_convolutions_do
     assert (inside.std() < 1e-6) == flat
 
 
-def test_dcgan_refuses_an_upsampling_that_it_does_not_know():
-    with pytest.raises(ConfigError, match="'upsampling' must be 'transposed' or 'nearest', got 'bilinear'"):
-        DCGANGenerator(upsampling="bilinear")
-
-
 def test_dcgan_refuses_a_width_that_makes_no_sense():
     with pytest.raises(ConfigError, match="channels"):
         DCGANGenerator((1, 32, 32), channels=0)

@@ -53,6 +53,10 @@ class TestEnergyDistance(MetricContract):
 class TestSlicedWasserstein(MetricContract):
     shapes = ((1, 9, 8), (3, 32, 32))
     grows = ("swd",)
+    refused = (
+        (lambda: SlicedWasserstein(projections=0), "'projections' must be at least 1, got 0"),
+        (lambda: SlicedWasserstein().build((2,)), "of at least 7 pixels, got samples of shape"),
+    )
 
     def make(self):
         return SlicedWasserstein(projections=32, smallest=8)
