@@ -15,6 +15,7 @@ import torch
 from benchmarks import rows
 from benchmarks.growth import plot
 from benchmarks.tables import put
+from lightning_gantk.losses import IPM, LSGAN, Vanilla
 
 
 def _jobs(*, quick: bool) -> dict[str, list[Callable[[], Iterator[rows.Row]]]]:
@@ -22,7 +23,7 @@ def _jobs(*, quick: bool) -> dict[str, list[Callable[[], Iterator[rows.Row]]]]:
     repeats = 1 if quick else 9
     sizes = (16,) if quick else (128, 1024, 2048, 8192, 16384)
     images = ((8, 8, 1),) if quick else ((128, 32, 1), (128, 32, 3), (64, 64, 3))
-    small, middle = (16, 16) if quick else (512, 1024)
+    batch, small, middle = (16, 16, 16) if quick else (256, 512, 1024)
     memory = [("mlp", 64, True)] if quick else [("mlp", 8192, False), ("mlp", 1024, True), ("dcgan", 128, True)]
     return {
         "ipm": [
@@ -37,7 +38,8 @@ def _jobs(*, quick: bool) -> dict[str, list[Callable[[], Iterator[rows.Row]]]]:
         "lsgan-weights": [lambda: rows.lsgan_weights(middle, repeats)],
         "lsgan": [lambda: rows.lsgan_step(middle, repeats)],
         "vanilla": [lambda: rows.vanilla_fit(small, 3 * repeats)],
-        "finite": [lambda: rows.finite(16 if quick else 256, repeats)],
+        "finite": [lambda: rows.finite(rows.RELU_MLP, (IPM(), LSGAN(), Vanilla()), batch, 3 * repeats)],
+        "finite-dcgan": [lambda: rows.finite(rows.RELU_DCGAN, (IPM(),), batch, max(2, repeats // 3))],
         "bridge": [lambda: rows.bridge_share(small, repeats)],
         "points": [lambda: rows.points_step(4 if quick else 1000)],
         "start": [lambda: rows.start(16 if quick else 128, 1 if quick else 3)],

@@ -1,7 +1,7 @@
 """The rows of the table: each a piece of work, ours and a baseline in the same run."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import jax
@@ -22,7 +22,7 @@ from lightning_gantk.kernels import expansion
 from lightning_gantk.kernels.architecture import ArchitectureKernel
 from lightning_gantk.kernels.dynamics.compiled import CompiledDiscriminator
 from lightning_gantk.kernels.dynamics.gradient_flow import GradientFlow, default_rtol
-from lightning_gantk.losses import IPM, LSGAN, Vanilla
+from lightning_gantk.losses import IPM, LSGAN, AdversarialLoss, Vanilla
 
 RELU_MLP, RELU_DCGAN = MLP(hidden_layers=3, b_std=1.0), DCGAN(blocks=3)
 
@@ -146,20 +146,14 @@ def vanilla_fit(n: int, repeats: int) -> Iterator[Row]:
     yield timed(f"vanilla fit, MLP, n=m={n}, t=1", "neural-tangents gradient_descent", found, note)
 
 
-def finite(n: int, repeats: int) -> Iterator[Row]:
+def finite(architecture: Architecture, losses: Sequence[AdversarialLoss], n: int, repeats: int) -> Iterator[Row]:
     """The infinite discriminator's step against the finite one's, one optimizer step each."""
     given = problems.batch(n)
-    for name, architecture, loss in (
-        ("MLP", RELU_MLP, IPM()),
-        ("MLP", RELU_MLP, LSGAN()),
-        ("MLP", RELU_MLP, Vanilla()),
-        ("DCGAN", RELU_DCGAN, IPM()),
-    ):
+    for loss in losses:
         infinite = problems.infinite(architecture, loss, given)
         for width in (128, 512):
-            step = problems.finite(architecture, loss, width, given)
-            found = compare(infinite, step, repeats=max(2, repeats // 3))
-            label = f"{type(loss).__name__} step (fit, scores, gradient), {name}, n=m={n}"
+            found = compare(infinite, problems.finite(architecture, loss, width, given), repeats=repeats)
+            label = f"{type(loss).__name__} step (fit, scores, gradient), {type(architecture).__name__}, n=m={n}"
             yield timed(label, f"finite network of width {width}", found)
 
 
