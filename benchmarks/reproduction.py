@@ -1,7 +1,9 @@
 """The paper's table on 8 Gaussians: ``python -m benchmarks.reproduction --output docs/reproduction.md``.
 
 Every cell is a run of ``train.py`` on the files of configs/paper, three seeds each. Results are kept beside the output,
-in a .json file, run by run: a command that was broken off goes on where it was, and a longer one adds to what is there.
+in a .json file, run by run, and checkpoints of the run that is under way in a .runs folder: a command that was broken
+off goes on where it was, and a longer one adds to what is there. Several commands with ``--cells`` of their own may run
+side by side.
 Runs of the paper's 50,000 steps (``--steps 50000 --finite-steps 50000``) have a table of their own.
 """
 
@@ -10,6 +12,7 @@ import contextlib
 import json
 import math
 import os
+import shutil
 import statistics
 import tempfile
 import time
@@ -41,6 +44,7 @@ KNOWN = {
     ("lsgan_finite", "relu"): "> 3",
 }
 PAPER_STEPS = 50_000  # with so many a table of its own
+CHECKPOINT_STEPS = 1000  # a minute or two of the dearest cells
 CELLS = [(regime, one) for one in ARCHITECTURES for regime in REGIMES] + list(EXTRA)
 
 
@@ -56,33 +60,40 @@ def main(arguments: list[str] | None = None) -> dict[str, dict[str, Any]]:
     options = parser.parse_args(arguments)
     cells = _chosen(options.cells, parser)
     results_path = options.output.with_suffix(".json")
-    results = json.loads(results_path.read_text()) if results_path.exists() else {}
+    results = _read(results_path)
     results_path.parent.mkdir(parents=True, exist_ok=True)
     of_finite: int = options.finite_steps or options.steps
     steps: dict[str, int] = {one: options.steps if is_infinite(one) else of_finite for one in REGIMES}
     table = "benchmarks.reproduction" + (f" --steps {PAPER_STEPS}" if options.steps == PAPER_STEPS else "")
-    with _compiled_once() as folder:
+    unfinished = options.output.with_suffix(".runs")
+    with _compiled_once():
         for seed in range(options.seeds):  # outermost: a table that was broken off has some of everything
             for regime, architecture in cells:
                 name = _name(regime, architecture, seed, steps[regime])
                 if name in results:
                     continue
-                results[name] = run(regime, architecture, seed, steps[regime], folder, options.accelerator)
-                print(f"{name}: {results[name]}", flush=True)
+                folder = unfinished / name.replace("/", "-")
+                found = run(regime, architecture, seed, steps[regime], folder, options.accelerator)
+                print(f"{name}: {found}", flush=True)
+                results = {**_read(results_path), name: found}  # read anew: other commands may have added theirs
                 _replace(results_path, json.dumps(results, indent=1))
+                shutil.rmtree(folder, ignore_errors=True)
                 put(options.output, table, "\n".join(report(results, steps, options.seeds)))
     put(options.output, table, "\n".join(report(results, steps, options.seeds)))
     return results
 
 
 def run(
-    regime: str, architecture: str, seed: int, steps: int, folder: str, accelerator: str = "auto"
+    regime: str, architecture: str, seed: int, steps: int, folder: Path, accelerator: str = "auto"
 ) -> dict[str, Any]:
-    """One run by the command line of ``train.py``.
+    """One run by the command line of ``train.py``, or the rest of it where ``folder`` has a checkpoint.
 
     Returns:
-        The values of the last validation, ``seconds`` (of training, compilation included) and ``diverged``.
+        The values of the last validation, ``diverged``, and ``seconds`` (of training, compilation included), which a
+        run that was broken off does not have.
     """
+    checkpoint = folder / "checkpoints" / "last.ckpt"
+    resumed = checkpoint.exists()
     settings = {
         "seed_everything": seed,
         "data.init_args.seed": seed,
@@ -91,19 +102,20 @@ def run(
         "trainer.accelerator": accelerator,
         "trainer.default_root_dir": folder,
         "trainer.logger": "false",
-        "trainer.enable_checkpointing": "false",
+        "last_checkpoint.every_n_steps": CHECKPOINT_STEPS,
         "trainer.enable_progress_bar": "false",
+        **({"ckpt_path": checkpoint} if resumed else {}),
         **EXTRA.get((regime, architecture), {}),
     }
-    begun = time.perf_counter()
+    begun, metrics = time.perf_counter(), None
     try:
         cli = fit(regime, architecture.split("_eta")[0], settings)
+        measured = cli.trainer.callback_metrics.items()
+        metrics = {name.removeprefix("val/"): float(value) for name, value in measured if name.startswith("val/")}
     except TrainingDiverged:
-        return {"diverged": True, "seconds": round(time.perf_counter() - begun, 1)}
-    metrics = {
-        k.removeprefix("val/"): float(v) for k, v in cli.trainer.callback_metrics.items() if k.startswith("val/")
-    }
-    return {**metrics, "diverged": False, "seconds": round(time.perf_counter() - begun, 1)}
+        pass
+    seconds = {} if resumed else {"seconds": round(time.perf_counter() - begun, 1)}
+    return {**(metrics or {}), "diverged": metrics is None, **seconds}
 
 
 def report(results: dict[str, dict[str, Any]], steps: dict[str, int], seeds: int) -> Iterator[str]:
@@ -128,7 +140,10 @@ def report(results: dict[str, dict[str, Any]], steps: dict[str, int], seeds: int
         if found[regime, one]:
             told = _told(found[regime, one], KNOWN.get((regime, one)))
             yield f"\n{REGIMES[regime]}, {one.replace('_eta', ' with eta = ')}: {told}."
-    yield "\nModes covered, of 8, and seconds of a run (compilation and validation included), means:\n"
+    yield (
+        "\nModes covered, of 8, and seconds of a run (compilation and validation included; none of one that was broken "
+        "off and went on), means:\n"
+    )
     yield f"| | {' | '.join(ARCHITECTURES.values())} |"
     yield "| --- |" + " --- |" * len(ARCHITECTURES)
     for regime, title in REGIMES.items():
@@ -140,14 +155,14 @@ def report(results: dict[str, dict[str, Any]], steps: dict[str, int], seeds: int
 
 
 @contextlib.contextmanager
-def _compiled_once() -> Iterator[str]:
-    """A folder for the runs, and in it what JAX compiles: those of a cell differ in their seeds alone."""
+def _compiled_once() -> Iterator[None]:
+    """A folder for what JAX compiles: runs of a cell differ in their seeds alone."""
     with tempfile.TemporaryDirectory() as folder:
-        jax.config.update("jax_compilation_cache_dir", str(Path(folder) / "compiled"))
+        jax.config.update("jax_compilation_cache_dir", folder)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         compilation_cache.reset_cache()
         try:
-            yield folder
+            yield
         finally:
             jax.config.update("jax_compilation_cache_dir", None)
             compilation_cache.reset_cache()
@@ -194,13 +209,18 @@ def _modes_and_seconds(runs: list[dict[str, Any]]) -> str:
     modes = [run["modes_covered"] for run in runs if "modes_covered" in run]
     if not runs:
         return "-"
-    seconds = statistics.fmean(run["seconds"] for run in runs)
-    return f"{statistics.fmean(modes) if modes else math.nan:.1f}, {seconds:.0f} s"
+    seconds = [run["seconds"] for run in runs if "seconds" in run]
+    told = f"{statistics.fmean(modes) if modes else math.nan:.1f}"
+    return f"{told}, {statistics.fmean(seconds):.0f} s" if seconds else told
 
 
 def _plain(number: str) -> str:
     """1.2e-02 as 1.2e-2."""
     return number.replace("e-0", "e-").replace("e+0", "e")
+
+
+def _read(path: Path) -> dict[str, dict[str, Any]]:
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def _replace(path: Path, text: str) -> None:

@@ -66,6 +66,31 @@ def test_every_known_figure_belongs_to_a_cell():
 
 @pytest.mark.slow
 def test_cell_is_a_run_of_the_command_line(tmp_path):
-    found = reproduction.run("ipm_inf", "sigmoid_eta1e7", 0, 2, str(tmp_path), "cpu")
+    found = reproduction.run("ipm_inf", "sigmoid_eta1e7", 0, 2, tmp_path, "cpu")
     assert found["sinkhorn"] > 0
+    assert found["seconds"] > 0
     assert not found["diverged"]
+
+
+@pytest.mark.slow
+def test_run_that_was_broken_off_goes_on_from_its_checkpoint(tmp_path):
+    reproduction.run("ipm_finite", "relu", 0, 2, tmp_path / "broken off", "cpu")
+    found = reproduction.run("ipm_finite", "relu", 0, 3, tmp_path / "broken off", "cpu")
+    whole = reproduction.run("ipm_finite", "relu", 0, 3, tmp_path / "whole", "cpu")
+    assert "seconds" not in found
+    assert found["sinkhorn"] == whole["sinkhorn"]
+
+
+def test_commands_side_by_side_keep_what_the_other_found(runs, tmp_path, monkeypatch):
+    output, run = tmp_path / "table.md", reproduction.run
+
+    def beside(*arguments):
+        if arguments[0] == "ipm_inf":
+            reproduction.main(["--seeds", "1", "--cells", "lsgan_inf/rbf", "--output", str(output)])
+        return run(*arguments)
+
+    monkeypatch.setattr(reproduction, "run", beside)
+    reproduction.main(["--seeds", "1", "--cells", "ipm_inf/relu", "--output", str(output)])
+    kept = json.loads((tmp_path / "table.json").read_text())
+    assert sorted(kept) == ["ipm_inf/relu/seed0/steps3000", "lsgan_inf/rbf/seed0/steps3000"]
+    assert not (tmp_path / "table.runs").exists()
