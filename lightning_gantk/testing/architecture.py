@@ -54,7 +54,7 @@ class ArchitectureClaims(KernelClaims):
         (gradient,) = torch.autograd.grad(scores.sum(), x)
         direction = unit(x.detach())
         wanted = slope(lambda at: network(at).sum(), x.detach(), direction, step_of(torch.float64))
-        size = float(scores.abs().sum() + gradient.norm()) + 1
+        size = (scores.abs().sum() + gradient.norm()).item() + 1
         what = "gradient of the network's scores along a direction"
         self.close(
             (gradient * direction).sum(), wanted, error_of_slope(torch.float64, size), what, Architecture.network

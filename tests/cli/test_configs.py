@@ -92,7 +92,7 @@ def _slow_or_not(path):
     return pytest.param(path, marks=pytest.mark.slow) if path.name == "8gaussians.yaml" else path
 
 
-@pytest.mark.parametrize("path", map(_slow_or_not, _ALL), ids=_name)
+@pytest.mark.parametrize("path", list(map(_slow_or_not, _ALL)), ids=_name)
 def test_config_runs_two_steps(path, tmp_path, monkeypatch, mnist, pictures):
     monkeypatch.chdir(tmp_path)  # where data/mnist.yaml finds its files
     whole = path.parent == _CONFIGS or "systems" in path.relative_to(_CONFIGS).parts

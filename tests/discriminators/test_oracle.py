@@ -20,7 +20,7 @@ def _slow_or_not(name):
     return pytest.param(name, marks=pytest.mark.slow) if slow else name
 
 
-@pytest.mark.parametrize("name", map(_slow_or_not, FAMILIES["flows"]))
+@pytest.mark.parametrize("name", list(map(_slow_or_not, FAMILIES["flows"])))
 def test_scores_and_gradients_agree_with_neural_tangents(name):
     problem, wanted = FAMILIES["flows"][name], stored("flows", name)
     real, fake, x = problem.inputs()
@@ -30,5 +30,6 @@ def test_scores_and_gradients_agree_with_neural_tangents(name):
         test = x.clone().requires_grad_()
         scores = discriminator(test)
         scores.sum().backward()
-        for found, answer in ((scores.detach(), wanted["scores"]), (_nhwc(test.grad), wanted["gradient"])):
+        pairs = (scores.detach().numpy(), wanted["scores"]), (_nhwc(test.grad), wanted["gradient"])
+        for found, answer in pairs:
             assert np.linalg.norm(found - answer) <= relative * np.linalg.norm(answer)

@@ -75,9 +75,8 @@ def test_features_give_the_scores_of_the_kernel():
     real, fake = torch.randn(7, 2, dtype=torch.float64), torch.randn(5, 2, dtype=torch.float64) + 1
     discriminator = NTKDiscriminator(kernel, LSGAN(), time=1.0, dtype="float64")
     discriminator.fit(real, fake)
-    weights, points = (
-        torch.from_numpy(np.asarray(part)) for part in (discriminator._trained.weights, discriminator._trained.points)
-    )
+    trained = discriminator._trained
+    weights, points = (torch.from_numpy(np.array(part)) for part in (trained.weights, trained.points))
     with jax.enable_x64(True):
-        matrix = torch.from_numpy(np.asarray(kernel(jnp.asarray(fake.numpy()), jnp.asarray(points.numpy()))))
+        matrix = torch.from_numpy(np.array(kernel(jnp.asarray(fake.numpy()), jnp.asarray(points.numpy()))))
     torch.testing.assert_close(discriminator(fake), matrix @ weights)
