@@ -8,6 +8,7 @@ import pytest
 import yaml
 from tiny import write_config
 
+from lightning_gantk import yaml_files
 from lightning_gantk.compare import command
 from lightning_gantk.compare.command import main
 from lightning_gantk.compare.plan import runs as plan
@@ -86,6 +87,15 @@ def test_numbers_without_a_point_are_numbers(folder):
     path = folder / "spec.yaml"
     path.write_text(f"configs: tiny.yaml\ngrid: {{{_LR}: [1e-3, 2.5e4]}}\n")
     assert [run.layers[1].settings[0][1] for run in plan.runs_of(load(path))] == [0.001, 25000.0]
+
+
+def test_mapping_may_take_its_keys_from_another(folder):
+    text = (
+        "configs: tiny.yaml\nruns:\n  one: &one {a: 1, b: 1}\n  two: {<<: *one, b: 2}\n  three: {<<: [*one]}\n"
+    )
+    (folder / "spec.yaml").write_text(text)
+    runs = yaml_files.read(folder / "spec.yaml", "specification")["runs"]
+    assert runs == {"one": {"a": 1, "b": 1}, "two": {"a": 1, "b": 2}, "three": {"a": 1, "b": 1}}
 
 
 def test_values_reach_the_command_line_as_yaml(folder):
@@ -212,6 +222,8 @@ def test_bad_specification_is_refused(folder, keys, says):
     ("text", "says"),
     [
         ("configs: tiny.yaml\nruns: {one: {}, one: {a: 1}}", "line 2: 'one' stands there twice"),
+        ("configs: tiny.yaml\nruns: {one: &one {a: 1}, two: {<<: *one, b: 1, b: 2}}", "line 2: 'b' stands there twice"),
+        ("configs: tiny.yaml\nruns: {[one]: {}}", "line 2: the key .'one'. is no word"),
         ("configs: tiny.yaml\nseeds: [", "line 2"),
         ("- tiny.yaml", "must be a mapping with the keys"),
         ("", "must be a mapping with the keys"),
