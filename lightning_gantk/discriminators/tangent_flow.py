@@ -18,6 +18,7 @@ from lightning_gantk.errors import ConfigError, TrainingDiverged
 from lightning_gantk.losses import AdversarialLoss
 
 _MOST_VECTORS = 256  # of a Krylov space
+_MOST_SPACES = 1000  # after which to give up
 _MOST_POINTS = 4096  # with a Gram matrix
 _JUMP = 1e-2  # scores over which a jump of a slope is spread
 _CHANGE = 1e-4  # scores across which the derivative of a slope is taken
@@ -152,13 +153,27 @@ class TangentFlow:
 
 
 def phi_product(product: Callable[[Tensor], Tensor], b: Tensor, time: float, rtol: float) -> Tensor:
-    """``(1 - exp(-t A)) / A b``, the solution of ``v' = b - A v`` from 0, in a Krylov space of A.
+    """``(1 - exp(-t A)) / A b``, the solution of ``v' = b - A v`` from 0, in Krylov spaces of A.
 
-    The space grows until the bound of ``kernels.dynamics.krylov`` on the relative error in the norm of A is met.
+    A space grows until the bound of ``kernels.dynamics.krylov`` on the relative error in the norm of A is met. One that
+    has grown large is given up, and a new one goes on from the time it was good for. NaN where there is no end to it.
     """
+    solution, rest, left = torch.zeros_like(b), b, time
+    for _ in range(_MOST_SPACES):
+        step, span = _in_one_space(product, rest, left, rtol)
+        solution = solution + step
+        if span == left:
+            return solution
+        left -= span
+        rest = b - product(solution)
+    return torch.full_like(b, math.nan)
+
+
+def _in_one_space(product: Callable, b: Tensor, time: float, rtol: float) -> tuple[Tensor, float]:
+    """The solution after as long a time as one Krylov space is good for, and that time."""
     norm = b.norm()
     if norm == 0:
-        return b
+        return b, time
     basis, diagonal, beside = [b / norm], [], []
     while True:
         image = product(basis[-1])
@@ -170,13 +185,23 @@ def phi_product(product: Callable[[Tensor], Tensor], b: Tensor, time: float, rto
         off = torch.tensor(beside[:-1], dtype=b.dtype)
         inner = torch.diag(torch.tensor(diagonal, dtype=b.dtype)) + torch.diag(off, 1) + torch.diag(off, -1)
         if not inner.isfinite().all():
-            return torch.full_like(b, math.nan)
+            return torch.full_like(b, math.nan), time
         values, vectors = torch.linalg.eigh(inner)
-        values = values.clamp(min=0)
-        phi = torch.where(values * time < 1e-8, time, -torch.expm1(-time * values) / values.clamp(min=1e-300))
-        solution = vectors @ (phi * vectors[0])
-        size = float((values * (vectors.T @ solution) ** 2).sum().sqrt())
-        residual = beside[-1] * abs(float(solution[-1])) * math.sqrt(2 * time / math.e)
-        if residual <= rtol * size or len(basis) in (len(b), _MOST_VECTORS) or beside[-1] == 0:
-            return norm * (solution.to(b.device) @ rows)
+        solution, error = _in_its_basis(values, vectors, beside[-1], time)
+        if error <= rtol or len(basis) in (len(b), _MOST_VECTORS):
+            break
         basis.append(image / beside[-1])
+    while error > rtol and len(basis) < len(b):
+        time /= 2
+        solution, error = _in_its_basis(values, vectors, beside[-1], time)
+    return norm * (solution.to(b.device) @ rows), time
+
+
+def _in_its_basis(values: Tensor, vectors: Tensor, beside: float, time: float) -> tuple[Tensor, float]:
+    """The solution for the first unit vector, and the bound on its relative error in the norm of A."""
+    values = values.clamp(min=0)
+    phi = torch.where(values * time < 1e-8, time, -torch.expm1(-time * values) / values.clamp(min=1e-300))
+    solution = vectors @ (phi * vectors[0])
+    size = float((values * (vectors.T @ solution) ** 2).sum().sqrt())
+    residual = beside * abs(float(solution[-1])) * math.sqrt(2 * time / math.e)
+    return solution, residual / max(size, 1e-300)

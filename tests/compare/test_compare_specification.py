@@ -90,9 +90,7 @@ def test_numbers_without_a_point_are_numbers(folder):
 
 
 def test_mapping_may_take_its_keys_from_another(folder):
-    text = (
-        "configs: tiny.yaml\nruns:\n  one: &one {a: 1, b: 1}\n  two: {<<: *one, b: 2}\n  three: {<<: [*one]}\n"
-    )
+    text = "configs: tiny.yaml\nruns:\n  one: &one {a: 1, b: 1}\n  two: {<<: *one, b: 2}\n  three: {<<: [*one]}\n"
     (folder / "spec.yaml").write_text(text)
     runs = yaml_files.read(folder / "spec.yaml", "specification")["runs"]
     assert runs == {"one": {"a": 1, "b": 1}, "two": {"a": 1, "b": 2}, "three": {"a": 1, "b": 1}}

@@ -198,8 +198,8 @@ def test_fakes_are_known_by_their_memory_and_checked_by_their_values():
     discriminator = NTKDiscriminator(RBF(gamma=2.0), IPM())
     discriminator.fit(real, fake)
     x = fake.requires_grad_()
-    assert discriminator._is_of_fakes(x, discriminator._trained)
-    assert not discriminator._is_of_fakes(x.clone(), discriminator._trained)
+    assert discriminator._fitted.place_of(x, discriminator._trained) is not None
+    assert discriminator._fitted.place_of(x.clone(), discriminator._trained) is None
     # Sums in another order: some units in the last place.
     torch.testing.assert_close(discriminator(x), discriminator(x.clone()), rtol=1e-5, atol=1e-6)
     with torch.no_grad():
