@@ -7,6 +7,7 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
+from lightning_gantk.discriminators.base import Discriminator
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators.particles import Particles
 from lightning_gantk.generators.stored_flow import FlowStep, StoredFlow
@@ -16,8 +17,9 @@ from lightning_gantk.training.folders import run_folder
 class StoreFlow(Callback):
     """Writes each step of a run of ``Particles`` to the folder ``flow`` of the run, for ``generators.ReplayedFlow``.
 
-    The particles must move by plain gradient descent (``torch.optim.SGD`` without momentum or weight decay), in one
-    process, without accumulation or clipping. A step takes the disk space of its particles, and of its real samples
+    The particles must move by plain gradient descent (``torch.optim.SGD`` without momentum or weight decay) along a
+    discriminator fitted to them before, which scores them as they are, in one process, without accumulation or
+    clipping. A step takes the disk space of its particles, and of its real samples
     where they change from step to step. A run that goes on from a checkpoint goes on here too.
 
     Raises:
@@ -50,11 +52,12 @@ class StoreFlow(Callback):
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: Any, optimizer: torch.optim.Optimizer) -> None:
         (group,) = optimizer.param_groups
-        plain = isinstance(optimizer, torch.optim.SGD) and not (group["momentum"] or group["weight_decay"])
+        others = ("momentum", "weight_decay", "maximize")
+        plain = isinstance(optimizer, torch.optim.SGD) and not any(group[name] for name in others)
         if not plain:
             raise ConfigError(
                 "StoreFlow replays steps of plain gradient descent: set the optimizer to torch.optim.SGD without "
-                f"momentum and weight decay; it is {type(optimizer).__name__}."
+                f"momentum, weight decay and maximize; it is {type(optimizer).__name__}."
             )
         assert self._fake is not None  # there were samples in this step
         self._rate = group["lr"] / (1 if pl_module.generator.per_particle else len(self._fake))
@@ -76,11 +79,16 @@ class StoreFlow(Callback):
 
 
 def _refuse_others(trainer: Trainer, gan: Any) -> None:
+    scores = type(gan.discriminator).generator_scores
     found = {
         "particles of their own (generators.Particles)": isinstance(gan.generator, Particles),
         "one process": trainer.world_size == 1,
         "trainer.accumulate_grad_batches=1": trainer.accumulate_grad_batches == 1,
         "no trainer.gradient_clip_val": not trainer.gradient_clip_val,
+        "updates='alternating'": gan.updates == "alternating",
+        "a discriminator that scores fakes as they are, after its training": (
+            scores is Discriminator.generator_scores and not gan.discriminator.single_level
+        ),
         "latents='shared'": getattr(gan, "latents", "shared") == "shared",
     }
     missing = [words for words, fine in found.items() if not fine]

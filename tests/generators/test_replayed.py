@@ -8,7 +8,7 @@ from tiny import tiny_fit
 from lightning_gantk import GAN
 from lightning_gantk.architectures import MLP
 from lightning_gantk.callbacks import LastCheckpoint, StoreFlow
-from lightning_gantk.discriminators import FiniteDiscriminator, NTKDiscriminator
+from lightning_gantk.discriminators import FiniteDiscriminator, KDEScore, NTKDiscriminator, SingleLevelNTK
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators import CoupledParticles, Particles, ReplayedFlow
 from lightning_gantk.generators.stored_flow import FlowStep, StoredFlow
@@ -26,13 +26,14 @@ def _network():
     return FiniteDiscriminator(MLP(1), Vanilla(), width=8, time=0.5)
 
 
-def _gan(discriminator, lr=0.3, generator=None, **optimizer):
+def _gan(discriminator, lr=0.3, generator=None, updates="alternating", **optimizer):
     torch.manual_seed(0)
     return GAN(
         generator or Particles(12, noise=0.5, per_particle=True),
         discriminator,
         optimizer=lambda parameters: torch.optim.SGD(parameters, lr=lr, **optimizer),
         fake_batch_size=12,
+        updates=updates,
     )
 
 
@@ -85,6 +86,10 @@ def test_reals_that_stay_are_stored_once(tmp_path):
     [
         (lambda: _gan(_kernel(), generator=CoupledParticles(12)), "particles of their own"),
         (lambda: _gan(_kernel(), momentum=0.5), "without momentum"),
+        (lambda: _gan(_kernel(), maximize=True), "without momentum, weight decay and maximize"),
+        (lambda: _gan(_network(), updates="simultaneous"), "updates='alternating'"),
+        (lambda: _gan(KDEScore(sigma_min=0.1, sigma_max=1.0)), "scores fakes as they are"),
+        (lambda: _gan(SingleLevelNTK(RBF(0.5), time=1.0)), "scores fakes as they are"),
     ],
 )
 def test_runs_that_cannot_be_replayed_are_refused(gan, message, tmp_path):
