@@ -140,6 +140,8 @@ class GAN(Measured):
                 f"{type(discriminator).__name__} is differentiated through its own training: latents must be 'shared' "
                 "and updates 'alternating'."
             )
+        if refine is not None and generator.classes is not None:
+            raise ConfigError("Samples with classes are not refined: leave 'refine' out.")
         if generator.classes is not None:
             discriminator = conditional(discriminator, generator.classes)
         self.generator, self.discriminator = generator, discriminator
@@ -173,10 +175,7 @@ class GAN(Measured):
         return f"{type(self.generator).__name__} ({size:,} parameters, samples {shape}) against {against}"
 
     def configure_optimizers(self) -> Any:
-        optimizer = schedules.optimizer(self._make_optimizer, self.generator.parameters())
-        if self._make_scheduler is None:
-            return optimizer
-        return {"optimizer": optimizer, "lr_scheduler": schedules.for_lightning(self._make_scheduler, optimizer)}
+        return schedules.configured(self._make_optimizer, self._make_scheduler, self.generator.parameters())
 
     def on_fit_start(self) -> None:
         if self.discriminator.sees_all_reals:
@@ -309,8 +308,6 @@ class GAN(Measured):
             return samples
         if self._reals_to_follow is None:
             raise ConfigError("Samples are refined along real ones: call show_reals(data) before predict.")
-        if self.generator.classes is not None:
-            raise ConfigError("Samples with classes are not refined: leave 'refine' out.")
         return self.refine(samples, self.discriminator, self._reals_to_follow.to(samples))
 
     def show_reals(self, data: DataModule) -> None:

@@ -2,9 +2,8 @@
 
 import copy
 import functools
-import math
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +12,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from lightning_gantk.architectures import Architecture, Network
 from lightning_gantk.architectures.layers import NTKConv, NTKDense
 from lightning_gantk.discriminators.base import Discriminator, check_batch, fitting_alone
+from lightning_gantk.discriminators.gradient_penalty import GradientPenalty, Place
 from lightning_gantk.discriminators.initial import InitialFunction
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.losses import AdversarialLoss
@@ -49,10 +49,10 @@ class FiniteDiscriminator(Discriminator):
             f_0, the same as in the infinite regime.
         spectral_norm: Divide every weight by its largest singular value (SN-GAN, Miyato et al., 2018); it stands in for
             the NTK scaling of the layers.
-        penalty_centre: The length that the penalty draws gradients to, in the place of 1. With 0 at real samples and
+        penalty_center: The length that the penalty draws gradients to, in the place of 1. With 0 at real samples and
             the weight R/2 it is R_1 (Mescheder et al., 2018), which damps the GAN's rotation around its equilibrium.
         penalty_at: Where gradients are penalised: "between" pairs of a real and a fake sample, at "real" or at "fake"
-            ones.
+            ones, or at "both".
 
     Raises:
         ConfigError: If an argument is not one of those allowed.
@@ -81,8 +81,8 @@ class FiniteDiscriminator(Discriminator):
         spectral_norm: bool = False,
         initial: InitialFunction | None = None,
         *,
-        penalty_centre: float = 1.0,
-        penalty_at: Literal["between", "real", "fake"] = "between",
+        penalty_center: float = 1.0,
+        penalty_at: Place = "between",
     ):
         super().__init__(loss=loss, time=time)
         if not isinstance(architecture, Architecture | nn.Module):
@@ -91,12 +91,6 @@ class FiniteDiscriminator(Discriminator):
             raise ConfigError(f"'steps' must be at least 1, got {steps}.")
         if width is not None and width < 1:
             raise ConfigError(f"'width' must be at least 1, got {width}.")
-        if gradient_penalty < 0:
-            raise ConfigError(f"'gradient_penalty' must be at least 0, got {gradient_penalty}.")
-        if not 0 <= penalty_centre < math.inf:
-            raise ConfigError(f"'penalty_centre' must be at least 0, got {penalty_centre}.")
-        if penalty_at not in ("between", "real", "fake"):
-            raise ConfigError(f"'penalty_at' must be 'between', 'real' or 'fake', got {penalty_at!r}.")
         if (time is None) == (optimizer is None):
             raise ConfigError(
                 "A finite discriminator follows from either its training time (time = learning rate x steps, by plain "
@@ -104,8 +98,8 @@ class FiniteDiscriminator(Discriminator):
                 f"time={time}, optimizer={optimizer}."
             )
         self.width, self.steps, self.reset = width, steps, reset
-        self.antisymmetric, self.gradient_penalty, self.spectral_norm = antisymmetric, gradient_penalty, spectral_norm
-        self.initial, self.penalty_centre, self.penalty_at = initial, penalty_centre, penalty_at
+        self.antisymmetric, self.spectral_norm, self.initial = antisymmetric, spectral_norm, initial
+        self.penalty = GradientPenalty(gradient_penalty, penalty_center, penalty_at)
         # A module given by the user is a pattern for `_draw`; the copy that is trained is `self.network`.
         self._pattern = (architecture,)  # in a tuple, so that torch does not register a module twice
         rate = 0.0 if time is None else time / steps
@@ -178,24 +172,13 @@ class FiniteDiscriminator(Discriminator):
         own = [own_part(real), own_part(fake)]
         real_scores, fake_scores = self._scores(torch.cat(own), network).split([len(batch) for batch in own])
         objective = -self.loss.discriminator(real_scores, fake_scores)
-        if self.gradient_penalty:
-            objective = objective + self.gradient_penalty * self._penalty(real, fake, network)
+        if self.penalty.weight:
+            places = own_part(self.penalty.places(real, fake))
+            objective = objective + self.penalty.weight * self.penalty(lambda x: self._scores(x, network), places)
         optimizer.zero_grad(set_to_none=True)
         objective.backward()
         average(p.grad for p in network.parameters() if p.grad is not None)
         optimizer.step()
-
-    def _penalty(self, real: Tensor, fake: Tensor, network: nn.Module) -> Tensor:
-        """Mean of (|grad f| - centre)^2 at real or fake samples, or at random points between pairs of them."""
-        if self.penalty_at == "between":
-            pairs = min(len(real), len(fake))
-            share = torch.rand(pairs, *(1,) * (real.ndim - 1), device=real.device, dtype=real.dtype)
-            places = share * real[:pairs] + (1 - share) * fake[:pairs]
-        else:
-            places = real if self.penalty_at == "real" else fake
-        places = own_part(places).detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(self._scores(places, network).sum(), places, create_graph=True)
-        return ((gradient.flatten(1).norm(dim=1) - self.penalty_centre) ** 2).mean()
 
     def _draw(self, in_shape: tuple[int, ...]) -> nn.Module:
         """A network with fresh weights."""

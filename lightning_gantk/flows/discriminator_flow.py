@@ -1,12 +1,13 @@
 """Discriminator Flow: a GAN without a generator, whose discriminator depends on time."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
+from lightning_gantk.discriminators.gradient_penalty import GradientPenalty, Place
 from lightning_gantk.errors import ConfigError, TrainingDiverged
 from lightning_gantk.flows.flow_generator import FlowGenerator
 from lightning_gantk.lightning_internals import configuration_is_given
@@ -41,9 +42,9 @@ class DiscriminatorFlow(Measured):
         start_mean: Of the noise that the flow starts from.
         start_std: Its standard deviation.
         stop: Steps of the flow that samples take; all where none is given.
-        penalty: Weight of (|grad_x f| - penalty_centre)^2.
-        penalty_centre: 1 as in WGAN-GP, or 0.
-        penalty_at: "between" pairs of a real and a fake sample, or at "both".
+        gradient_penalty: Weight of the mean of (|grad_x f| - penalty_center)^2.
+        penalty_center: 1 as in WGAN-GP, or 0.
+        penalty_at: "between" pairs of a real and a fake sample, at "real" or "fake" ones, or at "both".
         optimizer: Makes f's optimizer.
         scheduler: Makes a learning-rate schedule.
         quality: Metrics for validation.
@@ -72,24 +73,20 @@ class DiscriminatorFlow(Measured):
         start_mean: float = 0.0,
         start_std: float = 1.0,
         stop: int | None = None,
-        penalty: float = 0.0,
-        penalty_centre: float = 1.0,
-        penalty_at: Literal["between", "both"] = "between",
+        gradient_penalty: float = 0.0,
+        penalty_center: float = 1.0,
+        penalty_at: Place = "between",
         optimizer: OptimizerCallable = lambda params: torch.optim.Adam(params, **ADAM),
         scheduler: LRSchedulerCallable | None = None,
         quality: Quality | None = None,
     ):
         super().__init__(quality=quality)
-        for name, value in (("penalty", penalty), ("penalty_centre", penalty_centre)):
-            if not 0 <= value < float("inf"):
-                raise ConfigError(f"{name!r} must be at least 0, got {value}.")
-        if penalty_at not in ("between", "both"):
-            raise ConfigError(f"'penalty_at' must be 'between' or 'both', got {penalty_at!r}.")
-        plain = ("out_shape", "steps", "eta", "noise", "start_mean", "start_std", "stop", "penalty", "penalty_centre")
+        plain = ("out_shape", "steps", "eta", "noise", "start_mean", "start_std", "stop")
+        plain += ("gradient_penalty", "penalty_center", "penalty_at")
         self.save_hyperparameters(*(() if configuration_is_given() else plain))
         start = {"start_mean": start_mean, "start_std": start_std}
         self.generator = FlowGenerator(network, loss, out_shape, steps=steps, eta=eta, noise=noise, stop=stop, **start)
-        self.penalty, self.penalty_centre, self.penalty_at = penalty, penalty_centre, penalty_at
+        self.penalty = GradientPenalty(gradient_penalty, penalty_center, penalty_at)
         self._make_optimizer, self._make_scheduler = optimizer, scheduler
 
     @property
@@ -102,10 +99,7 @@ class DiscriminatorFlow(Measured):
         return f"a flow of {flow.steps} steps along {type(flow.network).__name__} ({type(flow.loss).__name__})"
 
     def configure_optimizers(self) -> Any:
-        optimizer = schedules.optimizer(self._make_optimizer, self.generator.parameters())
-        if self._make_scheduler is None:
-            return optimizer
-        return {"optimizer": optimizer, "lr_scheduler": schedules.for_lightning(self._make_scheduler, optimizer)}
+        return schedules.configured(self._make_optimizer, self._make_scheduler, self.generator.parameters())
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         if not isinstance(batch, Tensor):
@@ -116,10 +110,12 @@ class DiscriminatorFlow(Measured):
         fake = fake.to(batch.dtype)
         real_scores, fake_scores = network(batch, time), network(fake, time)
         loss = -generator.loss.discriminator(real_scores, fake_scores)
-        if self.penalty:
-            penalty = self._penalty(batch, fake, time)
+        if self.penalty.weight:
+            places = self.penalty.places(batch, fake)
+            times = torch.cat([time, time]) if len(places) > len(time) else time
+            penalty = self.penalty(lambda x: network(x, times), places)
             self.log("train/penalty", penalty.detach())
-            loss = loss + self.penalty * penalty
+            loss = loss + self.penalty.weight * penalty
         if not loss.isfinite():
             raise TrainingDiverged(f"The timed discriminator's loss is {float(loss)} in step {self.global_step + 1}.")
         self.log("train/discriminator_loss", loss.detach(), prog_bar=True, sync_dist=True)
@@ -133,13 +129,3 @@ class DiscriminatorFlow(Measured):
         latent = generator.latent(n, device=self.device)
         step = torch.randint(generator.steps, (n,), device=self.device)
         return generator.flow_each(latent, step), step.to(latent.dtype) / generator.steps
-
-    def _penalty(self, real: Tensor, fake: Tensor, time: Tensor) -> Tensor:
-        if self.penalty_at == "between":
-            share = torch.rand(len(real), *(1,) * (real.ndim - 1), device=real.device, dtype=real.dtype)
-            places, times = share * real + (1 - share) * fake, time
-        else:
-            places, times = torch.cat([real, fake]), torch.cat([time, time])
-        places = places.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(self.sampler.network(places, times).sum(), places, create_graph=True)
-        return ((gradient.flatten(1).norm(dim=1) - self.penalty_centre) ** 2).mean()

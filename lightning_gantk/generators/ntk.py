@@ -38,7 +38,7 @@ class NTKGenerator(Generator):
         initial: g_0: any torch module ``(N, latent_dim)`` to ``(N, *out_shape)``, which is not trained, such as a
             ``NetworkGenerator`` of some width; None for ``StartMap``.
         start_scale: Standard deviation of the samples' coordinates at the start, where g_0 is not given.
-        normalised: Divide Gamma by its mean on the diagonal over Z: a learning rate then means the same for every
+        normalized: Divide Gamma by its mean on the diagonal over Z: a learning rate then means the same for every
             architecture, and for ``CoupledParticles``. Without, it is that of the network.
         seed: Of the training latents and of ``StartMap``, whatever torch's global seed is.
 
@@ -70,7 +70,7 @@ class NTKGenerator(Generator):
         *,
         initial: Network | None = None,
         start_scale: float = 1.0,
-        normalised: bool = False,
+        normalized: bool = False,
         seed: int = 0,
     ):
         super().__init__(out_shape=out_shape)
@@ -86,7 +86,7 @@ class NTKGenerator(Generator):
         latents = self.latent_sampler(n, generator=torch.Generator().manual_seed(seed))
         latents = latents[latents[:, 0].argsort()]  # in order, so that a latent's row is soon found
         matrix = self.kernel(latents, latents)
-        size = matrix.diagonal().mean() if normalised else torch.ones(())
+        size = matrix.diagonal().mean() if normalized else torch.ones(())
         self.weights = nn.Parameter(torch.zeros(n, outputs))
         self.register_buffer("latents", latents)
         self.register_buffer("size", size)

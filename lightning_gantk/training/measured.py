@@ -1,6 +1,6 @@
 """What every module in training has in common: samples, measures of their quality, a folder, exact resumption."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -23,7 +23,7 @@ from lightning_gantk.training.own_folder import OwnFolder
 from lightning_gantk.training.trainer import data_of
 
 
-class Measured(LightningModule):
+class Measured(LightningModule, ABC):
     """A module whose samples are measured at validation, whatever it trains and how.
 
     One of your own sets ``generator`` and implements ``sampler``, ``described`` and ``training_step``; callbacks and

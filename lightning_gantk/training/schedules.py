@@ -12,12 +12,22 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from lightning_gantk.errors import ConfigError
 
 
-def optimizer(make: Callable[..., Optimizer], parameters: Iterable[nn.Parameter]) -> Optimizer:
-    """Makes an optimizer that takes one gradient at each step.
+def configured(
+    make_optimizer: Callable[..., Optimizer],
+    make_scheduler: Callable[[Optimizer], LRScheduler | ReduceLROnPlateau] | None,
+    parameters: Iterable[nn.Parameter],
+) -> Any:
+    """What ``configure_optimizers`` returns: an optimizer, and the schedule of its learning rate where there is one.
 
     Raises:
-        ConfigError: If it refuses its settings, has no usable learning rate, or asks for more than one gradient.
+        ConfigError: If they refuse their settings, have no usable learning rate, or ask for more than one gradient.
     """
+    made = _optimizer(make_optimizer, parameters)
+    return made if make_scheduler is None else {"optimizer": made, "lr_scheduler": _for_lightning(make_scheduler, made)}
+
+
+def _optimizer(make: Callable[..., Optimizer], parameters: Iterable[nn.Parameter]) -> Optimizer:
+    """One that takes one gradient at each step."""
     try:
         made = make(parameters)
     except (TypeError, ValueError) as error:
@@ -33,12 +43,8 @@ def optimizer(make: Callable[..., Optimizer], parameters: Iterable[nn.Parameter]
     return made
 
 
-def for_lightning(make: Callable[[Optimizer], LRScheduler | ReduceLROnPlateau], steps: Optimizer) -> dict[str, Any]:
-    """What ``configure_optimizers`` returns for a schedule that ``step`` and ``step_plateaus`` drive.
-
-    Raises:
-        ConfigError: If it refuses its settings.
-    """
+def _for_lightning(make: Callable[[Optimizer], LRScheduler | ReduceLROnPlateau], steps: Optimizer) -> dict[str, Any]:
+    """A schedule that ``step`` and ``step_plateaus`` drive."""
     try:
         scheduler = make(steps)
     except (TypeError, ValueError) as error:

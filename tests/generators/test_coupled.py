@@ -85,7 +85,7 @@ def test_no_coupling_is_free_particles():
 
 
 def test_ntk_generator_moves_its_samples_as_particles_that_its_kernel_couples():
-    generator = NTKGenerator(_BODY, 12, 3, (2,), normalised=False)
+    generator = NTKGenerator(_BODY, 12, 3, (2,), normalized=False)
     latents = generator.latents
     samples = generator(latents).detach().clone()
     gamma = LatentKernel(_BODY, 3)(latents, latents).double()
@@ -123,7 +123,7 @@ def test_gradient_from_new_latents_is_refused():
 
 
 def test_normalised_kernel_has_a_mean_of_one_on_the_diagonal():
-    generator = NTKGenerator(_BODY, 12, 3, normalised=True)
+    generator = NTKGenerator(_BODY, 12, 3, normalized=True)
     assert float(generator.matrix.diagonal().mean()) == pytest.approx(1, abs=1e-6)
 
 

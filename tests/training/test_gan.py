@@ -13,7 +13,10 @@ from tiny import Recording, TinyData, TinyDiscriminator, TinyQuality, tiny_fit, 
 from lightning_gantk import GAN, bridge
 from lightning_gantk.callbacks import LastCheckpoint
 from lightning_gantk.errors import ConfigError
+from lightning_gantk.generators import DCGANGenerator
 from lightning_gantk.losses import LSGAN
+from lightning_gantk.samplers import GuidedLangevin
+from lightning_gantk.training.measured import Measured
 
 
 def test_step_fits_to_real_and_fake_and_scores_the_same_fakes(tmp_path):
@@ -136,6 +139,20 @@ def test_plateau_schedule_must_monitor_what_validation_gives(tmp_path):
 def test_gan_refuses_options_out_of_range(options, message):
     with pytest.raises(ConfigError, match=message):
         GAN(tiny_generator(), TinyDiscriminator(), **options)
+
+
+def test_gan_refuses_to_refine_samples_with_classes():
+    generator = DCGANGenerator((1, 8, 8), channels=2, latent_dim=3, classes=2)
+    with pytest.raises(ConfigError, match="Samples with classes are not refined"):
+        GAN(generator, TinyDiscriminator(), refine=GuidedLangevin(2, 0.1))
+
+
+def test_module_of_one_s_own_must_say_what_it_trains():
+    class Nothing(Measured):
+        sampler = described = None  # and no training step
+
+    with pytest.raises(TypeError, match=r"abstract method '?training_step"):
+        Nothing(quality=None)
 
 
 def test_gan_refuses_data_of_another_shape(tmp_path):

@@ -1,0 +1,57 @@
+"""The gradient penalty of a network, ``weight`` times the mean of (|grad f| - center)^2."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from lightning_gantk.errors import ConfigError
+
+Place = Literal["between", "real", "fake", "both"]
+
+
+@dataclass(frozen=True)
+class GradientPenalty:
+    """A penalty on the length of a network's gradient.
+
+    Between reals and fakes and around 1 it is WGAN-GP's (Gulrajani et al., 2017). At reals, around 0 and of weight R/2
+    it is R_1 (Mescheder et al., 2018), which damps the GAN's rotation around its equilibrium.
+
+    Attributes:
+        weight: Its weight, at least 0; nothing is computed at 0.
+        center: The length that it draws gradients to, at least 0.
+        at: "between" pairs of a real and a fake sample, at a random point of the line; at "real" or "fake" samples, or
+            at "both".
+
+    Raises:
+        ConfigError: If one is not among those allowed.
+    """
+
+    weight: float
+    center: float
+    at: Place
+
+    def __post_init__(self) -> None:
+        for name, value in (("gradient_penalty", self.weight), ("penalty_center", self.center)):
+            if not 0 <= value < float("inf"):
+                raise ConfigError(f"{name!r} must be at least 0, got {value}.")
+        if self.at not in (known := get_args(Place)):
+            raise ConfigError(f"'penalty_at' must be one of {', '.join(known)}, got {self.at!r}.")
+
+    def places(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Where gradients are taken ``(P, ...)``; between ``(M, ...)`` and ``(N, ...)`` there are min(M, N) pairs."""
+        if self.at == "between":
+            pairs = min(len(real), len(fake))
+            share = torch.rand(pairs, *(1,) * (real.ndim - 1), device=real.device, dtype=real.dtype)
+            return share * real[:pairs] + (1 - share) * fake[:pairs]
+        if self.at == "both":
+            return torch.cat([real, fake])
+        return real if self.at == "real" else fake
+
+    def __call__(self, network: Callable[[Tensor], Tensor], places: Tensor) -> Tensor:
+        """The mean of (|grad f| - center)^2, without the weight, differentiable in the network's parameters."""
+        places = places.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(network(places).sum(), places, create_graph=True)
+        return ((gradient.flatten(1).norm(dim=1) - self.center) ** 2).mean()

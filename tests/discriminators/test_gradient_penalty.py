@@ -1,0 +1,47 @@
+"""The gradient penalty where it has a closed form."""
+
+import pytest
+import torch
+
+from lightning_gantk.discriminators.gradient_penalty import GradientPenalty
+from lightning_gantk.errors import ConfigError
+
+_REAL, _FAKE = torch.tensor([[2.0, 0.0]] * 3), torch.tensor([[4.0, 0.0]] * 5)
+
+
+def _parabola(x):
+    """Its gradient is x."""
+    return x.square().sum(dim=1) / 2
+
+
+@pytest.mark.parametrize(("at", "places"), [("real", [_REAL]), ("fake", [_FAKE]), ("both", [_REAL, _FAKE])])
+def test_penalty_is_the_mean_square_of_what_the_gradient_is_longer(at, places):
+    penalty = GradientPenalty(1.0, 0.5, at)
+    found = penalty(_parabola, penalty.places(_REAL, _FAKE))
+    torch.testing.assert_close(found, (torch.cat(places)[:, 0] - 0.5).square().mean())
+
+
+def test_places_between_lie_between_pairs():
+    places = GradientPenalty(1.0, 1.0, "between").places(_REAL, _FAKE)
+    assert places.shape == (3, 2)
+    assert ((places[:, 0] > 2) & (places[:, 0] < 4)).all() and len(set(places[:, 0].tolist())) == 3
+
+
+def test_its_gradient_reaches_the_network():
+    slope = torch.tensor([3.0, 4.0], requires_grad=True)
+    penalty = GradientPenalty(1.0, 1.0, "real")
+    penalty(lambda x: x @ slope, _REAL).backward()  # (|s| - 1)^2, whose gradient is 2 (|s| - 1) s / |s|
+    torch.testing.assert_close(slope.grad, 2 * (5 - 1) * slope.detach() / 5)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ((-1.0, 1.0, "real"), "'gradient_penalty' must be at least 0, got -1"),
+        ((1.0, float("nan"), "real"), "'penalty_center' must be at least 0, got nan"),
+        ((1.0, 1.0, "beside"), "'penalty_at' must be one of between, real, fake, both, got 'beside'"),
+    ],
+)
+def test_bad_values_are_refused(given, says):
+    with pytest.raises(ConfigError, match=says):
+        GradientPenalty(*given)
