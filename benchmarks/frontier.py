@@ -57,9 +57,9 @@ def _short(**options: Any) -> Entry:
 
 ENTRIES = {
     "moments": Entry(seeds=3),
-    "NTK IPM": Entry(("quickstart.yaml", "best/ntk_ipm.yaml"), seconds=200, seeds=3),
-    "linearised IPM": Entry(("quickstart.yaml", "best/linearized.yaml"), seconds=100, seeds=3),
-    "WGAN-GP": Entry(("quickstart.yaml", "best/finite.yaml"), seconds=180, seeds=3),
+    "NTK IPM": Entry(("quickstart.yaml", "best/ntk_ipm.yaml"), seconds=200),
+    "linearised IPM": Entry(("quickstart.yaml", "best/linearized.yaml"), seconds=100),
+    "WGAN-GP": Entry(("quickstart.yaml", "best/finite.yaml"), seconds=180),
     "800 steps": _short(),
     "first moments alone": _short(second=0.0),
     "second moments x 5": _short(second=0.25),

@@ -12,6 +12,7 @@ from torch.utils.data.distributed import DistributedSampler
 from datamodules.labels import Labelled
 from datamodules.loader import TrainingLoader, collate, permutation, worker_options
 from datamodules.samples import Samples, as_dataset
+from lightning_gantk.checks import whole
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.lightning_internals import configuration_is_given
 
@@ -76,10 +77,10 @@ class DataModule(LightningDataModule, ABC):
         labels: bool = False,
     ) -> None:
         super().__init__()
-        at_least("batch_size", batch_size, 1)
-        at_least("seed", seed, 0)
-        at_least("order_seed", order_seed, 0)
-        at_least("num_workers", num_workers, 0)
+        whole("batch_size", batch_size)
+        whole("seed", seed, 0)
+        whole("order_seed", order_seed, 0, or_none=True)
+        whole("num_workers", num_workers, 0)
         # On the command line these are plain configuration; elsewhere an object, which a checkpoint should not hold.
         self.save_hyperparameters(ignore=() if configuration_is_given() else ("target",))
         self.batch_size = batch_size
@@ -176,9 +177,3 @@ class DataModule(LightningDataModule, ABC):
     def _place(self) -> tuple[int, int]:
         """How many processes share the data, and which of them this is."""
         return (1, 0) if self.trainer is None else (self.trainer.world_size, self.trainer.global_rank)
-
-
-def at_least(name: str, value: int | None, smallest: int) -> None:
-    """Raises ConfigError for an integer option that is too small; None, an option not given, passes."""
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < smallest):
-        raise ConfigError(f"{name} must be an integer of at least {smallest}, not {value!r}.")

@@ -7,9 +7,9 @@ from typing import TypeVar
 from torchvision import datasets
 from torchvision.datasets.utils import check_integrity
 
-from datamodules.base import at_least
 from datamodules.loader import permutation
 from datamodules.picture_files import Pictures
+from lightning_gantk.checks import whole
 from lightning_gantk.downloads import fetch_from_drive
 from lightning_gantk.errors import ConfigError
 
@@ -83,10 +83,10 @@ class CelebADataModule(Pictures):
             order_seed=order_seed,
             num_workers=num_workers,
         )
-        at_least("val_size", val_size, 2)  # a single image has no covariance
+        whole("val_size", val_size, 2)  # a single image has no covariance
         if crop is None or crop > 178:
             raise ConfigError(f"crop must be at most 178, the width of CelebA's pictures, not {crop!r}.")
-        at_least("subset_size", subset_size, 1)
+        whole("subset_size", subset_size, or_none=True)
         self.root, self.val_size, self.subset_size, self.download = root, val_size, subset_size, download
         self._partition: dict[str, int] | None = None
 

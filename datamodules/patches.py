@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from datamodules.base import DataModule, at_least
+from datamodules.base import DataModule
 from datamodules.decoding import check_pixels
 from datamodules.images import ImageTensor
+from lightning_gantk.checks import whole
 from lightning_gantk.errors import ConfigError
 
 _SKIMAGE = ("astronaut", "chelsea", "coffee", "rocket")  # of the package itself; others of its pictures are downloaded
@@ -63,9 +64,9 @@ class PatchesDataModule(DataModule):
         num_workers: int = 0,
     ) -> None:
         super().__init__(batch_size=batch_size, seed=seed, order_seed=order_seed, num_workers=num_workers)
-        at_least("image_size", image_size, 4)
-        at_least("num_samples", num_samples, 1)
-        at_least("val_size", val_size, 2)  # a single image has no covariance
+        whole("image_size", image_size, 4)
+        whole("num_samples", num_samples)
+        whole("val_size", val_size, 2)  # a single image has no covariance
         if not 0 < val_part < 1:
             raise ConfigError(f"val_part must lie between 0 and 1, not {val_part!r}.")
         self.photographs = list(photographs or (*_SKIMAGE, *_SKLEARN))
@@ -73,7 +74,7 @@ class PatchesDataModule(DataModule):
         if not self.crop_sizes:
             raise ConfigError("crop_sizes must name at least one size, such as [32].")
         for size in self.crop_sizes:
-            at_least("crop_sizes", size, 4)
+            whole("crop_sizes", size, 4)
         self.image_size, self.num_samples, self.val_size, self.val_part = image_size, num_samples, val_size, val_part
 
     @property

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from datamodules.base import DataModule, at_least
+from datamodules.base import DataModule
 from datamodules.decoding import DecodedFile, Decoder, decode
 from datamodules.images import ImageTensor, MappedImages
 from datamodules.samples import Samples
+from lightning_gantk.checks import whole
 from lightning_gantk.errors import ConfigError
 
 _IN_MEMORY = 64 * 2**20  # bytes: some ten thousand small images, decoded in less than a minute
@@ -64,8 +65,8 @@ class Pictures(DataModule):
         super().__init__(
             batch_size=batch_size, seed=seed, order_seed=order_seed, num_workers=num_workers, labels=labels
         )
-        at_least("image_size", image_size, 4)
-        at_least("crop", crop, 4)
+        whole("image_size", image_size, 4)
+        whole("crop", crop, 4, or_none=True)
         if channels not in (1, 3):
             raise ConfigError(f"channels must be 1 (grey) or 3 (colour), not {channels!r}.")
         self.image_size, self.channels, self.crop, self.skip_broken = image_size, channels, crop, skip_broken

@@ -5,10 +5,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from datamodules.base import DataModule, at_least
+from datamodules.base import DataModule
 from datamodules.endless import EndlessLoader
 from datamodules.loader import permutation
 from datamodules.targets.base import Target
+from lightning_gantk.checks import whole
 
 _TRAINING, _HELD_OUT, _REFERENCE, _ENDLESS = range(4)  # streams of random numbers
 
@@ -62,9 +63,9 @@ class PointsDataModule(DataModule):
         seed: int = 0,
         order_seed: int | None = None,
     ) -> None:
-        at_least("num_samples", num_samples, 1)
-        at_least("val_size", val_size, 2)
-        at_least("epoch_length", epoch_length, 1)
+        whole("num_samples", num_samples, or_none=True)
+        whole("val_size", val_size, 2, or_none=True)
+        whole("epoch_length", epoch_length)
         super().__init__(batch_size=batch_size or num_samples or 500, seed=seed, order_seed=order_seed)
         self.target = target
         self.num_samples = num_samples

@@ -264,7 +264,7 @@ class Resumed:
 
     def callbacks(self) -> Iterator[Callback]:
         if parts := resumption.parts(self.changes):
-            another = any(change.key in ("model.optimizer", "model.optimizer.class_path") for change in self.changes)
+            another = any(change.key == "model.optimizer" for change in self.changes)
             yield callbacks.ChangedSettings(parts, same_optimizer=not another)
 
 

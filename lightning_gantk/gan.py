@@ -13,6 +13,7 @@ from datamodules import samples as batches
 from datamodules.base import DataModule
 from datamodules.loader import collate
 from lightning_gantk import bridge
+from lightning_gantk.checks import whole
 from lightning_gantk.discriminators.base import Discriminator
 from lightning_gantk.discriminators.conditional import conditional
 from lightning_gantk.discriminators.given_gradient import with_gradient
@@ -114,8 +115,7 @@ class GAN(Measured):
         if ema_decay is not None and not 0 < ema_decay < 1:
             raise ConfigError(f"'ema_decay' must lie between 0 and 1, got {ema_decay}.")
         for name, value in (("fake_batch_size", fake_batch_size), ("statistics_every", statistics_every)):
-            if value is not None and value < 1:
-                raise ConfigError(f"'{name}' must be at least 1, got {value}.")
+            whole(name, value, or_none=True)
         if latents not in ("shared", "fresh"):
             raise ConfigError(f"'latents' must be 'shared' or 'fresh', got {latents!r}.")
         if updates not in ("alternating", "simultaneous"):

@@ -154,15 +154,19 @@ def _mend(loops: dict[str, Any], *, validated: bool) -> None:
 
 
 class CommandLine(LightningCLI):
-    """``LightningCLI`` with two more hooks, and the parser of each command.
+    """``LightningCLI`` with three more hooks, and the parser of each command.
 
-    Lightning's own hooks are before parsing and around the making of objects; none is where it takes the model's
-    settings from a checkpoint, and none in the place of running.
+    Lightning's own hooks are before parsing and around the making of objects; none is where it seeds, none where it
+    takes the model's settings from a checkpoint, and none in the place of running.
     """
 
     def __init__(self, *args: Any, **kwargs: Any):
-        _look_for(LightningCLI, "_parse_ckpt_path", "_run_subcommand")
+        _look_for(LightningCLI, "_parse_ckpt_path", "_run_subcommand", "_set_seed")
         super().__init__(*args, **kwargs)
+
+    def set_seed(self) -> None:
+        """Hook: seeds what draws random numbers as the configuration says."""
+        super()._set_seed()
 
     def take_settings_from_checkpoint(self) -> None:
         """Hook: sets the model up as in the checkpoint ``ckpt_path`` of ``config``, where there is one."""
@@ -176,6 +180,9 @@ class CommandLine(LightningCLI):
         """The parser of a command, and the one of all for what is no command."""
         _look_for(self, "_subcommand_parsers")
         return self._subcommand_parsers.get(command, self.parser)
+
+    def _set_seed(self) -> None:
+        self.set_seed()
 
     def _parse_ckpt_path(self) -> None:
         self.take_settings_from_checkpoint()

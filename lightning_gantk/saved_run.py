@@ -66,13 +66,7 @@ def opened(checkpoint: str | Path, *, trusted: bool = False) -> tuple[Any, Any, 
     Raises:
         ConfigError: If there is no such checkpoint, or no configuration beside it, or it names other code.
     """
-    from lightning_gantk.cli import GANCommand
-
-    class Command(GANCommand):
-        """Makes everything and runs nothing."""
-
-        def run_command(self, command: str) -> None:
-            pass
+    from lightning_gantk.cli_partial import MadeCommand
 
     checkpoint = Path(checkpoint)
     config = checkpoint.parent.parent / "config.yaml"
@@ -83,7 +77,7 @@ def opened(checkpoint: str | Path, *, trusted: bool = False) -> tuple[Any, Any, 
     if not trusted:
         trust.refuse_foreign_file(config, cure="--trust true")
     silent = ["--trainer.accelerator=cpu", "--trainer.logger=false", "--trainer.enable_progress_bar=false"]
-    command = Command(["validate", f"--config={config}", f"--ckpt_path={checkpoint}", *silent])
+    command = MadeCommand(["validate", f"--config={config}", f"--ckpt_path={checkpoint}", *silent])
     gan, data = command.model, command.datamodule
     saved = checkpoint_files.read(checkpoint)
     gan.load_state_dict(saved["state_dict"])

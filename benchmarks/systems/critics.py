@@ -9,19 +9,12 @@ from matplotlib.figure import Figure
 from benchmarks.command import CONFIGS
 from datamodules.targets import GaussianRing
 from lightning_gantk import GAN, bridge
-from lightning_gantk.cli import GANCommand
+from lightning_gantk.cli_partial import MadeCommand
 from lightning_gantk.compare.report.figures import PALETTE
 from lightning_gantk.generators import Particles
 from lightning_gantk.pictures import style
 
 SECONDS, COUNT, LOOKS = 2.0, 256, 40
-
-
-class _Made(GANCommand):
-    """Makes what a configuration says, and runs nothing."""
-
-    def _run_subcommand(self, subcommand: str) -> None:
-        pass
 
 
 def _distance(x: torch.Tensor, y: torch.Tensor) -> float:
@@ -66,7 +59,7 @@ def draw() -> Figure:
     curves, legend = drawn.add_subplot(places[0, :3]), drawn.add_subplot(places[0, 3])
     axes = [drawn.add_subplot(places[1 + place // 4, place % 4]) for place in range(12)]
     for place, (ax, file) in enumerate(zip(axes, files, strict=False)):
-        model = _Made(["fit", f"--config={file}"]).model
+        model = MadeCommand(["fit", f"--config={file}"]).model
         rate, name = model.configure_optimizers().param_groups[0]["lr"], _name(file)
         x, steps, curve = _flow(model, real)
         near = torch.cdist(x, centres)

@@ -1,13 +1,10 @@
 """What a distribution of points is."""
 
 import inspect
-import math
 from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor
-
-from lightning_gantk.errors import ConfigError
 
 
 class Target(ABC):
@@ -47,17 +44,3 @@ class Target(ABC):
         given = {name: getattr(self, name, None) for name in inspect.signature(type(self)).parameters}
         shown = {name: len(value) if isinstance(value, Tensor) else value for name, value in given.items()}
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
-
-
-def positive(name: str, value: float, *, or_zero: bool = False) -> None:
-    """Raises ConfigError for a number that is not finite, negative, or 0 where it must not be."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise ConfigError(f"'{name}' must be a number of at least 0, got {value!r}.")
-    if value == 0 and not or_zero:
-        raise ConfigError(f"'{name}' must be positive, got {value!r}.")
-
-
-def whole(name: str, value: int, smallest: int = 1) -> None:
-    """Raises ConfigError for what is no whole number of at least ``smallest``."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < smallest:
-        raise ConfigError(f"'{name}' must be a whole number of at least {smallest}, got {value!r}.")

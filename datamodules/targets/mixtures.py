@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from datamodules.targets.base import Target, positive, whole
+from datamodules.targets.base import Target
+from lightning_gantk.checks import number, whole
 from lightning_gantk.errors import ConfigError
 
 
@@ -44,7 +45,7 @@ class GaussianMixture(Target):
             raise ConfigError(f"'means' must list numbers, or points of one dimension: {error}.") from error
         if modes.ndim not in (1, 2) or modes.numel() == 0 or not modes.isfinite().all():
             raise ConfigError(f"'means' must list at least one finite number or point, got {means!r}.")
-        positive("std", std, or_zero=True)
+        number("std", std)
         if weights is not None and (len(weights) != len(modes) or min(weights) < 0 or not sum(weights) > 0):
             raise ConfigError(f"'weights' must hold {len(modes)} numbers of at least 0, got {weights!r}.")
         if in_turn and weights is not None:
@@ -100,7 +101,7 @@ class GaussianRing(GaussianMixture):
 
     def __init__(self, modes: int = 8, radius: float = 5.0, std: float = 0.5, dim: int = 2, *, in_turn: bool = False):
         whole("modes", modes)
-        positive("radius", radius, or_zero=True)
+        number("radius", radius)
         if dim not in (1, 2):
             raise ConfigError(f"'dim' must be 1 or 2, got {dim!r}; RandomMixture has any dimension.")
         if dim == 1:
@@ -131,7 +132,7 @@ class GaussianGrid(GaussianMixture):
 
     def __init__(self, side: int = 5, spacing: float = 2.0, std: float = 0.05):
         whole("side", side)
-        positive("spacing", spacing)
+        number("spacing", spacing, positive=True)
         places = [spacing * (k - (side - 1) / 2) for k in range(side)]
         super().__init__([[x, y] for x in places for y in places], std)
         self.side, self.spacing = side, spacing
@@ -161,7 +162,7 @@ class RandomMixture(GaussianMixture):
         whole("dim", dim)
         whole("modes", modes)
         whole("seed", seed, 0)
-        positive("radius", radius, or_zero=True)
+        number("radius", radius)
         directions = torch.randn(modes, dim, generator=torch.Generator().manual_seed(seed))
         super().__init__((radius * torch.nn.functional.normalize(directions)).tolist(), std)
         self.radius, self.seed = radius, seed

@@ -9,7 +9,8 @@ from PIL import Image
 from torch import Tensor
 
 from datamodules.decoding import check_pixels
-from datamodules.targets.base import Target, positive
+from datamodules.targets.base import Target
+from lightning_gantk.checks import number
 from lightning_gantk.downloads import fetch
 from lightning_gantk.errors import ConfigError
 
@@ -54,7 +55,7 @@ class Picture(Target):
         return 2
 
     def __init__(self, path: str, size: float = 5.0, url: str | None = None, sha256: str | None = None):
-        positive("size", size)
+        number("size", size, positive=True)
         if url is not None and not url.startswith("https://"):
             raise ConfigError(f"'url' of a picture must start with https://, got {url!r}.")
         self.path, self.size, self.url, self.sha256 = str(path), size, url, sha256

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from datamodules.targets.base import Target, positive
+from datamodules.targets.base import Target
+from lightning_gantk.checks import number
 from lightning_gantk.errors import ConfigError
 
 
@@ -32,8 +33,8 @@ class TwoMoons(Target):
         return 2
 
     def __init__(self, radius: float = 2.0, noise: float = 0.1):
-        positive("radius", radius)
-        positive("noise", noise, or_zero=True)
+        number("radius", radius, positive=True)
+        number("noise", noise)
         self.radius, self.noise = radius, noise
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
@@ -69,8 +70,8 @@ class Rings(Target):
         if not radii:
             raise ConfigError("'radii' must name at least one circle, got none.")
         for radius in radii:
-            positive("radii", radius)
-        positive("noise", noise, or_zero=True)
+            number("radii", radius, positive=True)
+        number("noise", noise)
         self.radii, self.noise = radii, noise
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from lightning_gantk.checks import number
 from lightning_gantk.errors import ConfigError
 
 Updates = Literal["alternating", "simultaneous"]
@@ -59,8 +60,7 @@ class SecondMomentModel:
     fake_mass: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.decay < math.inf:
-            raise ConfigError(f"'decay' must be at least 0, got {self.decay}.")
+        number("decay", self.decay)
         for name in ("scale", "discriminator_step", "generator_step", "fake_mass"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"{name!r} must be positive, got {getattr(self, name)}.")

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lightning_gantk.architectures import limit
 from lightning_gantk.architectures.activations import Activation
 from lightning_gantk.architectures.layers import Layer, LayerNorm, Pointwise, Serial, Shape, Sum
+from lightning_gantk.checks import whole
 from lightning_gantk.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -82,8 +83,7 @@ class Architecture(ABC):
         Raises:
             ConfigError: If the width is not positive or ``in_shape`` does not fit.
         """
-        if width < 1:
-            raise ConfigError(f"'width' must be at least 1, got {width}.")
+        whole("width", width)
         in_shape = tuple(in_shape)
         self.check(in_shape)
         body, _ = Serial(self.layers()).build(in_shape, width)
@@ -128,12 +128,6 @@ def check_deviation(name: str, value: float | None, *, positive: bool) -> None:
     if value is None or not math.isfinite(value) or value < 0 or (positive and value == 0):
         allowed = "positive" if positive else "null (no bias) or at least 0"
         raise ConfigError(f"{name!r} must be {allowed}, got {value}.")
-
-
-def check_count(name: str, value: int, minimum: int) -> None:
-    """Refuses a number of layers below what makes sense."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-        raise ConfigError(f"{name!r} must be a whole number of at least {minimum}, got {value!r}.")
 
 
 class ScalarNetwork(nn.Module):

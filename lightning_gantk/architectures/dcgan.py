@@ -2,10 +2,11 @@
 
 from typing import Any, Literal
 
-from lightning_gantk.architectures.base import after_activation, check_count
+from lightning_gantk.architectures.base import after_activation
 from lightning_gantk.architectures.layers import Conv, Dense, Flatten, GlobalAveragePool, Layer, Shape
 from lightning_gantk.architectures.options import ActivationLike, WithOptions
 from lightning_gantk.architectures.standard import parameterized
+from lightning_gantk.checks import whole
 from lightning_gantk.errors import ConfigError
 
 
@@ -42,7 +43,7 @@ class DCGAN(WithOptions):
         *args: Any,
         **options: Any,
     ):
-        check_count("blocks", blocks, 1)
+        whole("blocks", blocks)
         super().__init__(activation, W_std, b_std, layer_norm, *args, **options)
         if top not in ("flatten", "global_average"):
             raise ConfigError(f"'top' must be 'flatten' or 'global_average', got {top!r}.")

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from lightning_gantk.architectures.base import after_activation, check_count
+from lightning_gantk.architectures.base import after_activation
 from lightning_gantk.architectures.layers import Dense, Flatten, Layer
 from lightning_gantk.architectures.options import WithOptions
 from lightning_gantk.architectures.standard import parameterized
+from lightning_gantk.checks import whole
 
 
 class MLP(WithOptions):
@@ -27,7 +28,7 @@ class MLP(WithOptions):
     """
 
     def __init__(self, hidden_layers: int = 3, *args: Any, **options: Any):
-        check_count("hidden_layers", hidden_layers, 1)
+        whole("hidden_layers", hidden_layers)
         super().__init__(*args, **options)
         self.hidden_layers = hidden_layers
 

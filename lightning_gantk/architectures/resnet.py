@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from lightning_gantk.architectures.base import after_activation, check_count
+from lightning_gantk.architectures.base import after_activation
 from lightning_gantk.architectures.layers import Dense, Flatten, Layer, Serial, Sum
 from lightning_gantk.architectures.options import WithOptions
 from lightning_gantk.architectures.standard import parameterized
+from lightning_gantk.checks import whole
 
 
 class ResNet(WithOptions):
@@ -28,8 +29,8 @@ class ResNet(WithOptions):
     """
 
     def __init__(self, blocks: int = 2, block_depth: int = 2, *args: Any, **options: Any):
-        check_count("blocks", blocks, 1)
-        check_count("block_depth", block_depth, 1)
+        whole("blocks", blocks)
+        whole("block_depth", block_depth)
         super().__init__(*args, **options)
         self.blocks, self.block_depth = blocks, block_depth
 

@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from lightning_gantk.architectures.layers import Conv, Dense, Layer, NTKConv, NTKDense, Serial, Shape, Sum
+from lightning_gantk.checks import whole
 from lightning_gantk.errors import ConfigError
 
 Parameterization = Literal["ntk", "standard"]
@@ -78,8 +79,7 @@ def check_parameterization(parameterization: str, base_width: int | None) -> Non
         return
     if parameterization == "ntk":
         raise ConfigError(f"'base_width' belongs to the standard parameterization: set it to null, got {base_width}.")
-    if isinstance(base_width, bool) or not isinstance(base_width, int) or base_width < 1:
-        raise ConfigError(f"'base_width' must be null or a positive whole number, got {base_width!r}.")
+    whole("base_width", base_width)
 
 
 def _converted(layer: Layer, base_width: int | None, *, first: bool) -> tuple[Layer, bool]:

@@ -9,6 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
 from lightning_gantk import bridge
+from lightning_gantk.checks import number
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.processes import largest
 
@@ -50,8 +51,8 @@ class Budget(Callback):
         clock: Literal["wall", "cpu"] = "wall",
         schedule: Literal["cosine"] | None = None,
     ):
-        if seconds is not None and not 0 < seconds < math.inf:
-            raise ConfigError(f"'seconds' of a budget must be positive, got {seconds}.")
+        if seconds is not None:
+            number("seconds", seconds, positive=True, of="of a budget")
         if clock not in _CLOCKS:
             raise ConfigError(f"'clock' of a budget must be 'wall' or 'cpu', got {clock!r}.")
         if schedule not in ("cosine", None):

@@ -6,7 +6,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
-from lightning_gantk.errors import ConfigError
+from lightning_gantk.checks import whole
 from lightning_gantk.training.folders import checkpoint_folder
 from lightning_gantk.training.trainer import is_only_a_try
 
@@ -30,8 +30,7 @@ class LastCheckpoint(Checkpoint):
     """
 
     def __init__(self, every_n_steps: int = 100):
-        if every_n_steps < 1:
-            raise ConfigError(f"'every_n_steps' of the last checkpoint must be at least 1, got {every_n_steps}.")
+        whole("every_n_steps", every_n_steps, of="of the last checkpoint")
         self.every_n_steps = every_n_steps
         self._saved = self._begun = 0
 

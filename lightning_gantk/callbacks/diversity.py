@@ -6,7 +6,8 @@ import torch
 from lightning.pytorch import Trainer
 from torch import Tensor
 
-from lightning_gantk.callbacks.monitor import Monitor, fixed_samples, held_out_samples, positive
+from lightning_gantk.callbacks.monitor import Monitor, fixed_samples, held_out_samples
+from lightning_gantk.checks import whole
 
 if TYPE_CHECKING:
     from lightning_gantk.gan import GAN
@@ -40,7 +41,7 @@ class SampleDiversity(Monitor):
 
     def __init__(self, every_n_steps: int = 500, num_samples: int = 256):
         super().__init__(every_n_steps)
-        positive("SampleDiversity", num_samples=num_samples)
+        whole("num_samples", num_samples, of="of SampleDiversity")
         self.num_samples = num_samples
         self._held_out: dict[str, float] = {}
         self._length = 0.0  # h

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Subset
 
 from datamodules.loader import collate, permutation
 from datamodules.samples import Samples, as_dataset, parted
+from lightning_gantk.checks import whole
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.training.random_states import isolated
 from lightning_gantk.training.trainer import data_of, is_only_a_try
@@ -48,7 +49,7 @@ class Monitor(Callback, ABC):
     """
 
     def __init__(self, every_n_steps: int = 500):
-        positive(type(self).__name__, every_n_steps=every_n_steps)
+        whole("every_n_steps", every_n_steps, of=f"of {type(self).__name__}")
         self.every_n_steps = every_n_steps
         self.latest: dict[str, float] = {}
         self._measured = 0
@@ -106,13 +107,6 @@ def held_out_samples(trainer: Trainer, count: int) -> Tensor:
     while sum(map(len, found)) < count and (batch := next(batches, None)) is not None:
         found.append(batch)
     return torch.cat(found)[:count]
-
-
-def positive(name: str, **numbers: int | None) -> None:
-    """Raises ConfigError for an option that is below 1; None, an option not given, passes."""
-    for option, value in numbers.items():
-        if value is not None and value < 1:
-            raise ConfigError(f"'{option}' of {name} must be at least 1, got {value}.")
 
 
 def _loader(samples: Samples) -> DataLoader[Tensor]:

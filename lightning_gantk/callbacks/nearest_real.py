@@ -8,9 +8,10 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 from torchvision.utils import make_grid
 
-from lightning_gantk.callbacks.monitor import Monitor, fixed_samples, held_out_samples, positive, training_samples
+from lightning_gantk.callbacks.monitor import Monitor, fixed_samples, held_out_samples, training_samples
 from lightning_gantk.callbacks.samples import enlarged
 from lightning_gantk.callbacks.show import show
+from lightning_gantk.checks import whole
 
 if TYPE_CHECKING:
     from lightning_gantk.gan import GAN
@@ -46,7 +47,8 @@ class NearestReal(Monitor):
 
     def __init__(self, every_n_steps: int = 500, num_samples: int = 256, num_train: int | None = 10_000):
         super().__init__(every_n_steps)
-        positive("NearestReal", num_samples=num_samples, num_train=num_train)
+        whole("num_samples", num_samples, of="of NearestReal")
+        whole("num_train", num_train, of="of NearestReal", or_none=True)
         self.num_samples, self.num_train = num_samples, num_train
         self._held_out: float | None = None
 

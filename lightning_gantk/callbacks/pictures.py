@@ -8,6 +8,7 @@ from torch import Tensor
 
 from datamodules.samples import parted
 from lightning_gantk.callbacks.show import show
+from lightning_gantk.checks import whole
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.training.folders import run_folder
 from lightning_gantk.training.trainer import is_only_a_try
@@ -51,8 +52,7 @@ class ScorePictures(Callback):
         film: Literal["gif", "mp4"] | None = None,
         frames_per_second: float = 10.0,
     ):
-        if every_n_steps < 1:
-            raise ConfigError(f"'every_n_steps' of the score pictures must be at least 1, got {every_n_steps}.")
+        whole("every_n_steps", every_n_steps, of="of the score pictures")
         if limits is not None and (len(limits) != 4 or limits[0] >= limits[1] or limits[2] >= limits[3]):
             raise ConfigError(f"'limits' must be left, right, bottom and top of the pictures, got {limits}.")
         if film not in (None, "gif", "mp4"):

@@ -11,7 +11,7 @@ from torchvision.utils import save_image
 
 from lightning_gantk import checkpoint_files
 from lightning_gantk.callbacks.samples import enlarged
-from lightning_gantk.errors import ConfigError
+from lightning_gantk.checks import whole
 from lightning_gantk.files import replaced
 from lightning_gantk.pictures.image_grid import image_grid
 from lightning_gantk.training.folders import run_folder, shown
@@ -40,8 +40,7 @@ class SavePredictions(Callback):
     """
 
     def __init__(self, num_samples: int = 64, seed: int = 0, folder: str | None = None):
-        if num_samples < 1:
-            raise ConfigError(f"'num_samples' of the predictions must be at least 1, got {num_samples}.")
+        whole("num_samples", num_samples, of="of the predictions")
         self.num_samples, self.seed, self.folder = num_samples, seed, folder
         self._batches: list[tuple[Tensor, Tensor]] = []
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.utils import save_image
 
 from lightning_gantk.callbacks.show import show
-from lightning_gantk.errors import ConfigError
+from lightning_gantk.checks import whole
 from lightning_gantk.files import replaced
 from lightning_gantk.pictures.image_grid import image_grid
 from lightning_gantk.training.folders import run_folder
@@ -51,8 +51,7 @@ class SampleGrid(Callback):
 
     def __init__(self, every_n_steps: int = 100, num_samples: int = 64):
         for name, value in (("every_n_steps", every_n_steps), ("num_samples", num_samples)):
-            if value < 1:
-                raise ConfigError(f"'{name}' of the sample grid must be at least 1, got {value}.")
+            whole(name, value, of="of the sample grid")
         self.every_n_steps, self.num_samples = every_n_steps, num_samples
         self.latest: str | None = None
         self._drawn = -1

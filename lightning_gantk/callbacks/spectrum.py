@@ -8,7 +8,8 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
-from lightning_gantk.callbacks.monitor import Monitor, fixed_samples, positive
+from lightning_gantk.callbacks.monitor import Monitor, fixed_samples
+from lightning_gantk.checks import whole
 
 if TYPE_CHECKING:
     from lightning_gantk.gan import GAN
@@ -41,7 +42,7 @@ class KernelSpectrum(Monitor):
 
     def __init__(self, every_n_steps: int = 500, num_points: int = 256):
         super().__init__(every_n_steps)
-        positive("KernelSpectrum", num_points=num_points)
+        whole("num_points", num_points, of="of KernelSpectrum")
         self.num_points = num_points
 
     def measure(self, trainer: Trainer, gan: "GAN", real: Tensor) -> dict[str, float]:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, silu
 
+from lightning_gantk.checks import whole
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.timed import FourierTime
 
@@ -50,8 +51,7 @@ class UNet(nn.Module):
     ):
         super().__init__()
         for name, value in (("channels", channels), ("levels", levels), ("patch", patch)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(f"{name!r} must be a positive whole number, got {value!r}.")
+            whole(name, value)
         if channels % _GROUP:
             raise ConfigError(f"'channels' must be a multiple of {_GROUP}, got {channels}.")
         multiple = patch * 2 ** (levels - 1)

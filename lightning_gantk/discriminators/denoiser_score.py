@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
 
+from lightning_gantk.checks import number, whole
 from lightning_gantk.denoisers.denoiser import Denoiser, over
 from lightning_gantk.discriminators.base import Discriminator, check_batch, fitting_alone
 from lightning_gantk.discriminators.finite import OptimizerFactory
@@ -84,12 +85,10 @@ class DenoiserScore(Discriminator):
         if not isinstance(network, nn.Module):
             raise ConfigError(f"'network' must be a torch module that takes samples and levels, got {network!r}.")
         self.levels = NoiseLevels(sigma_min, sigma_max, rho)
-        if not 0 < sigma_data < float("inf"):
-            raise ConfigError(f"'sigma_data' must be positive, got {sigma_data}.")
+        number("sigma_data", sigma_data, positive=True)
         counts = ("steps", steps, 1), ("pretrain", pretrain, 0), ("pretrain_batch_size", pretrain_batch_size, 1)
         for name, value, least in counts:
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ConfigError(f"{name!r} must be a whole number, at least {least}, got {value!r}.")
+            whole(name, value, least)
         self.steps, self.pretrain, self.pretrain_batch_size = steps, pretrain, pretrain_batch_size
         self.real, self.fake = (Denoiser(network, optimizer, sigma_data) for _ in range(2))
         self.register_buffer("pretrained", torch.zeros((), dtype=torch.bool))

@@ -11,6 +11,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from lightning_gantk.architectures import Architecture, Network
 from lightning_gantk.architectures.layers import NTKConv, NTKDense
+from lightning_gantk.checks import whole
 from lightning_gantk.discriminators.base import Discriminator, check_batch, fitting_alone
 from lightning_gantk.discriminators.gradient_penalty import GradientPenalty, Place
 from lightning_gantk.discriminators.initial import InitialFunction
@@ -87,10 +88,8 @@ class FiniteDiscriminator(Discriminator):
         super().__init__(loss=loss, time=time)
         if not isinstance(architecture, Architecture | nn.Module):
             raise ConfigError(f"'architecture' must be an Architecture or a torch module, got {architecture!r}.")
-        if steps < 1:
-            raise ConfigError(f"'steps' must be at least 1, got {steps}.")
-        if width is not None and width < 1:
-            raise ConfigError(f"'width' must be at least 1, got {width}.")
+        whole("steps", steps)
+        whole("width", width, or_none=True)
         if (time is None) == (optimizer is None):
             raise ConfigError(
                 "A finite discriminator follows from either its training time (time = learning rate x steps, by plain "

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from lightning_gantk.checks import number
 from lightning_gantk.errors import ConfigError
 
 Place = Literal["between", "real", "fake", "both"]
@@ -35,8 +36,7 @@ class GradientPenalty:
 
     def __post_init__(self) -> None:
         for name, value in (("gradient_penalty", self.weight), ("penalty_center", self.center)):
-            if not 0 <= value < float("inf"):
-                raise ConfigError(f"{name!r} must be at least 0, got {value}.")
+            number(name, value)
         if self.at not in (known := get_args(Place)):
             raise ConfigError(f"'penalty_at' must be one of {', '.join(known)}, got {self.at!r}.")
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, jvp, vjp
 
 from lightning_gantk.architectures import Architecture, Network
+from lightning_gantk.checks import number, whole
 from lightning_gantk.discriminators.base import Discriminator, check_batch, fitting_alone
 from lightning_gantk.discriminators.tangent_flow import TangentFlow
 from lightning_gantk.empirical import empirical_ntk
@@ -73,12 +74,9 @@ class LinearizedDiscriminator(Discriminator):
             raise ConfigError(f"'network' must be an Architecture or a torch module, got {network!r}.")
         if time is None:
             raise ConfigError("A linearised discriminator needs a training time, got time=None.")
-        if width is not None and width < 1:
-            raise ConfigError(f"'width' must be at least 1, got {width}.")
-        if not 0 <= decay < float("inf"):
-            raise ConfigError(f"'decay' must be at least 0, got {decay}.")
-        if relinearize_every is not None and relinearize_every < 1:
-            raise ConfigError(f"'relinearize_every' must be at least 1, got {relinearize_every}.")
+        whole("width", width, or_none=True)
+        number("decay", decay)
+        whole("relinearize_every", relinearize_every, or_none=True)
         if relinearize_every and keep and decay:
             raise ConfigError(
                 "A network that is kept and moves cannot decay: what it has learnt is in its weights. Leave out one of "

@@ -1,7 +1,6 @@
 """A discriminator that knows all reals by first and second moments of features of its kernel."""
 
 import copy
-import math
 from collections.abc import Iterable
 
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor, nn
 
 from lightning_gantk.architectures import Architecture, Network
 from lightning_gantk.architectures.layers import NTKDense
+from lightning_gantk.checks import number, whole
 from lightning_gantk.discriminators.base import Discriminator, check_batch
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.losses import IPM, AdversarialLoss
@@ -86,13 +86,10 @@ class MomentEmbedding(Discriminator):
         if not isinstance(architecture, Architecture | nn.Module):
             raise ConfigError(f"'architecture' must be an Architecture or a torch module, got {architecture!r}.")
         for name, count in (("width", width), ("components", components)):
-            if count is not None and count < 1:
-                raise ConfigError(f"{name!r} must be at least 1, got {count}.")
+            whole(name, count, or_none=True)
         for name, value in (("second", second), ("whitening", whitening)):
-            if not 0 <= value < math.inf:
-                raise ConfigError(f"{name!r} must be at least 0, got {value}.")
-        if not 0 < ridge < math.inf:
-            raise ConfigError(f"'ridge' must be positive, got {ridge}.")
+            number(name, value)
+        number("ridge", ridge, positive=True)
         if not 0 < decay <= 1:
             raise ConfigError(f"'decay' must lie above 0 and be at most 1, got {decay}.")
         self.width, self.components, self.second = width, components, second

@@ -1,11 +1,11 @@
 """Noise at the fakes that the generator learns from."""
 
-import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from lightning_gantk.checks import number, whole
 from lightning_gantk.discriminators.base import Discriminator
 from lightning_gantk.discriminators.wrapper import Wrapper
 from lightning_gantk.errors import ConfigError
@@ -37,12 +37,10 @@ class NoiseInjected(Wrapper):
 
     def __init__(self, discriminator: Discriminator, level: float, decay: float = 1.0, every: int = 1000):
         super().__init__(discriminator)
-        if not 0 <= level < math.inf:
-            raise ConfigError(f"'level' of the noise must be at least 0, got {level}.")
+        number("level", level, of="of the noise")
         if not 0 < decay <= 1:
             raise ConfigError(f"'decay' of the noise must be above 0 and at most 1, got {decay}.")
-        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-            raise ConfigError(f"'every' must be a whole number of at least 1, got {every!r}.")
+        whole("every", every)
         self.level, self.decay, self.every = level, decay, every
         self._fits = 0
 

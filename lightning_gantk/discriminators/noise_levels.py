@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lightning_gantk.checks import number
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.processes import own_part, processes
 
@@ -32,8 +33,7 @@ class NoiseLevels:
             raise ConfigError(
                 f"Noise levels must satisfy 0 < sigma_min <= sigma_max, got {self.sigma_min} and {self.sigma_max}."
             )
-        if not 0 < self.rho < math.inf:
-            raise ConfigError(f"'rho' must be positive, got {self.rho}.")
+        number("rho", self.rho, positive=True)
 
     def __call__(self, uniform: Tensor) -> Tensor:
         """Levels of numbers between 0 (``sigma_max``) and 1 (``sigma_min``)."""

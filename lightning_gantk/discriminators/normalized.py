@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from lightning_gantk.checks import number
 from lightning_gantk.discriminators.base import Discriminator
 from lightning_gantk.discriminators.ntk import NTKDiscriminator
 from lightning_gantk.discriminators.wrapper import Wrapper
@@ -70,8 +71,7 @@ class Normalized(Wrapper):
                 f"that is not kept, with neither decay, inertia nor a gradient penalty, got {discriminator!r}."
             )
         for name, value in (("regularizer", regularizer), ("floor", floor)):
-            if not 0 < value < math.inf:
-                raise ConfigError(f"{name!r} must be positive, got {value}.")
+            number(name, value, positive=True)
         self.by, self.regularizer, self.floor = by, regularizer, floor
         self._factor = 1.0
 

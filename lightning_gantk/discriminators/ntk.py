@@ -52,10 +52,10 @@ class NTKDiscriminator(Discriminator):
             the ODE solver for other losses. None: 2e-6 in float32, 1e-9 in float64.
         initial: f_0, the function before training; 0 where none is given.
         inertia: e > 0 trains by the heavy-ball flow, ``e f'' + f' =`` the gradient flow's ``f'``, from rest. It stands
-            for gradient steps with learning rate h and momentum m where ``e = h (1 + m) / 2 / (1 - m)^2`` and
+            for gradient steps with learning rate h and momentum m where ``e = h (1 + m) / (2 (1 - m)^2)`` and
             ``time = steps h / (1 - m)``. 0 is gradient flow.
-        architecture: In the place of ``kernel``, by the name that every discriminator has for it: in YAML the class
-            alone then tells this one from a finite one.
+        architecture: In the place of ``kernel``, by the name that ``FiniteDiscriminator`` has for it too: in YAML the
+            class alone then tells one from the other.
         check_every: Fits between two looks at the accuracy, besides one after the 64th; 0 looks never. A look costs
             about two fits more. Where the dtype cannot resolve the batch, a warning says so, once.
         keep: A ``fit`` goes on from the last f for another ``time``, where it starts from f = 0 otherwise. All samples
@@ -275,8 +275,8 @@ class NTKDiscriminator(Discriminator):
         if not trained.converged:
             raise TrainingDiverged(
                 f"The gradient flow of {self.loss!r} over time {self.time:g} was not solved to "
-                f"rtol={self._flow.rtol:g} within {self._flow.max_steps} steps. A shorter time or a larger "
-                "rtol helps; so does a look at the samples for NaN or huge values."
+                f"rtol={self._flow.rtol:g}. A shorter time or a larger rtol helps; so does a look at the samples for "
+                "NaN or huge values."
             )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_gantk.architectures import Architecture, Network
+from lightning_gantk.checks import whole
 from lightning_gantk.discriminators.base import Discriminator, check_batch
 from lightning_gantk.discriminators.labels import parted, shape_without_label
 from lightning_gantk.empirical import features
@@ -45,7 +46,7 @@ class PrivateMeanEmbedding(Discriminator):
         embedding: M~, ``(P,)``, or ``(K, P)`` with classes.
 
     Raises:
-        ConfigError: If an argument is out of range, or reals are to be seen a second time.
+        ConfigError: If an argument is out of range.
 
     Examples:
         >>> import torch
@@ -72,10 +73,8 @@ class PrivateMeanEmbedding(Discriminator):
         super().__init__(loss=IPM(), time=None)
         if not isinstance(network, Architecture | nn.Module):
             raise ConfigError(f"'network' must be an Architecture or a torch module, got {network!r}.")
-        if width is not None and width < 1:
-            raise ConfigError(f"'width' must be at least 1, got {width}.")
-        if classes is not None and classes < 2:
-            raise ConfigError(f"'classes' must be at least 2, or null, got {classes}.")
+        whole("width", width, or_none=True)
+        whole("classes", classes, 2, or_none=True)
         self.sigma = gaussian_sigma(epsilon, delta)
         self.epsilon, self.delta, self.width, self.classes = epsilon, delta, width, classes
         self._pattern = (network,)  # in a tuple, so that torch does not register a module twice
@@ -153,7 +152,7 @@ class PrivateMeanEmbedding(Discriminator):
         return phi @ phi.T * (rows[:, None] == rows)
 
     def statistics(self, real_scores: Tensor, fake_scores: Tensor) -> dict[str, Tensor]:
-        """As the base class, with the epsilon that was spent; infinite where there is no noise."""
+        """As the base class, with the epsilon that was spent; 1e30 where there is no noise."""
         spent = gaussian_epsilon(self.sigma, self.delta)
         return {
             **super().statistics(real_scores, fake_scores),

@@ -4,7 +4,7 @@ import math
 import warnings
 from typing import TYPE_CHECKING, Literal
 
-from lightning_gantk.errors import ConfigError
+from lightning_gantk.checks import whole
 
 if TYPE_CHECKING:
     from lightning_gantk.kernels.dynamics.accuracy import Accuracy
@@ -30,8 +30,7 @@ class Resolution:
     """
 
     def __init__(self, every: int, dtype: Literal["float32", "float64"]):
-        if isinstance(every, bool) or not isinstance(every, int) or every < 0:
-            raise ConfigError(f"'check_every' must be a whole number, at least 0, got {every!r}.")
+        whole("check_every", every, 0)
         self.every, self._dtype = every, dtype
         self.accuracy: Accuracy | None = None
         self._fits, self._warned = 0, False

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lightning_gantk import bridge
 from lightning_gantk.architectures import Architecture
+from lightning_gantk.checks import number
 from lightning_gantk.discriminators.base import Discriminator, check_batch
 from lightning_gantk.discriminators.given_gradient import with_gradient
 from lightning_gantk.discriminators.ntk import NTKDiscriminator
@@ -67,8 +68,7 @@ class SingleLevelNTK(Discriminator):
         super().__init__(loss=LSGAN(real=real, fake=fake, generator=real), time=time)
         if not time:
             raise ConfigError(f"'time' of SingleLevelNTK must be positive, got {time}.")
-        if not 0 <= ridge < float("inf"):
-            raise ConfigError(f"'ridge' must be at least 0, got {ridge}.")
+        number("ridge", ridge)
         if objective not in ("squared", "softmax"):
             raise ConfigError(f"'objective' must be 'squared' or 'softmax', got {objective!r}.")
         if real == fake:

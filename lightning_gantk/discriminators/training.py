@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from lightning_gantk.checks import number
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.losses import IPM, AdversarialLoss
 
@@ -44,12 +45,9 @@ class Training:
     features: int | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.inertia < math.inf:
-            raise ConfigError(f"'inertia' must be at least 0, got {self.inertia}.")
-        if not 0 <= self.decay < math.inf:
-            raise ConfigError(f"'decay' must be at least 0, got {self.decay}.")
-        if not 0 <= self.gradient_penalty < math.inf:
-            raise ConfigError(f"'gradient_penalty' must be at least 0, got {self.gradient_penalty}.")
+        number("inertia", self.inertia)
+        number("decay", self.decay)
+        number("gradient_penalty", self.gradient_penalty)
         if self.solution not in ("flow", "ridge"):
             raise ConfigError(f"'solution' must be 'flow' or 'ridge', got {self.solution!r}.")
         if (self.solution == "ridge") != (self.ridge is not None):

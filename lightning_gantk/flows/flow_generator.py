@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from lightning_gantk.checks import number, whole
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators.base import Generator
 from lightning_gantk.losses import AdversarialLoss
@@ -58,13 +59,11 @@ class FlowGenerator(Generator):
         super().__init__(out_shape=out_shape)
         if not isinstance(network, nn.Module):
             raise ConfigError(f"'network' must be a torch module that takes samples and times, got {network!r}.")
-        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-            raise ConfigError(f"'steps' of the flow must be a positive whole number, got {steps!r}.")
+        whole("steps", steps, of="of the flow")
         if stop is not None and not 0 <= stop <= steps:
             raise ConfigError(f"'stop' must lie between 0 and the flow's {steps} steps, got {stop}.")
-        for name, value, least in (("eta", eta, 0.0), ("noise", noise, 0.0), ("start_std", start_std, 0.0)):
-            if not least <= value < math.inf:
-                raise ConfigError(f"{name!r} of the flow must be at least 0, got {value}.")
+        for name, value in (("eta", eta), ("noise", noise), ("start_std", start_std)):
+            number(name, value, of="of the flow")
         self.network: nn.Module = network
         self.loss = loss
         self.steps, self.eta, self.noise, self.stop = steps, eta, noise, stop

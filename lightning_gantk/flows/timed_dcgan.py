@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
+from lightning_gantk.checks import whole
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.timed import FourierTime
 
@@ -45,8 +46,7 @@ class TimedDCGAN(nn.Module):
     ):
         super().__init__()
         for name, value in (("channels", channels), ("blocks", blocks)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(f"{name!r} must be a positive whole number, got {value!r}.")
+            whole(name, value)
         if len(in_shape) != 3 or any(side % 2**blocks for side in in_shape[1:]):
             raise ConfigError(
                 f"'in_shape' must be (C, H, W) with height and width multiples of {2**blocks}, which {blocks} blocks "

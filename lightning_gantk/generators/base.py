@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from lightning_gantk.checks import whole
 from lightning_gantk.errors import ConfigError
 
 
@@ -42,8 +43,7 @@ class Generator(nn.Module, ABC):
 
     def __init__(self, *, out_shape: Sequence[int], classes: int | None = None):
         super().__init__()
-        if classes is not None and (isinstance(classes, bool) or not isinstance(classes, int) or classes < 2):
-            raise ConfigError(f"'classes' must be a whole number of at least 2, or null for none; got {classes!r}.")
+        whole("classes", classes, 2, or_none=True)
         self.classes = classes
         self.out_shape = tuple(out_shape)
         if len(self.out_shape) not in (1, 3) or any(not isinstance(n, int) or n < 1 for n in self.out_shape):

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from lightning_gantk.checks import whole
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators.activations import activated, parse
 from lightning_gantk.generators.latent import Distribution
@@ -72,8 +73,7 @@ class DCGANGenerator(NoiseGenerator):
     ):
         super().__init__(out_shape=out_shape, latent_dim=latent_dim, latent=latent, classes=classes)
         doublings = _doublings(self.out_shape)
-        if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
-            raise ConfigError(f"'channels' must be a positive whole number, got {channels!r}.")
+        whole("channels", channels)
         if upsampling not in _DOUBLED:
             raise ConfigError(f"'upsampling' must be 'transposed' or 'nearest', got {upsampling!r}.")
         activations = parse(activation)

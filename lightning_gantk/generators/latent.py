@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from lightning_gantk.checks import whole
 from lightning_gantk.errors import ConfigError
 
 Distribution = Literal["normal", "uniform"]
@@ -34,8 +35,7 @@ class LatentSampler:
     """
 
     def __init__(self, dim: int, distribution: Distribution = "normal", classes: int | None = None):
-        if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
-            raise ConfigError(f"'latent_dim' must be a positive whole number, got {dim!r}.")
+        whole("latent_dim", dim)
         if distribution not in get_args(Distribution):
             raise ConfigError(f"'latent' must be 'normal' or 'uniform', got {distribution!r}.")
         self.dim, self.distribution, self.classes = dim, distribution, classes

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from lightning_gantk.architectures import Architecture
 from lightning_gantk.architectures.base import AntisymmetricPair
 from lightning_gantk.architectures.layers import Dense, Layer, Serial, Sum
+from lightning_gantk.checks import whole
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators.base import Generator
 from lightning_gantk.generators.latent import LatentSampler
@@ -56,8 +57,7 @@ class NetworkGenerator(Generator):
         if not isinstance(architecture, Architecture):
             raise ConfigError(f"'architecture' must be an architecture such as MLP(), got {architecture!r}.")
         width = architecture.usual_width if width is None else width
-        if isinstance(width, bool) or not isinstance(width, int) or width < 1:
-            raise ConfigError(f"'width' must be a positive whole number, got {width!r}.")
+        whole("width", width)
         self.latent_sampler = LatentSampler(latent_dim)
         architecture.check((latent_dim,))
         outputs = math.prod(self.out_shape)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_gantk.architectures import Architecture, Network
+from lightning_gantk.checks import whole
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators.base import Generator
 from lightning_gantk.generators.latent import LatentSampler
@@ -74,8 +75,7 @@ class NTKGenerator(Generator):
         seed: int = 0,
     ):
         super().__init__(out_shape=out_shape)
-        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-            raise ConfigError(f"'n', the number of training latents, must be a positive whole number, got {n!r}.")
+        whole("n", n)
         self.latent_sampler = LatentSampler(latent_dim)
         self.kernel = LatentKernel(architecture, latent_dim)
         outputs = math.prod(self.out_shape)

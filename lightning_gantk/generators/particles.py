@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lightning_gantk.checks import number, whole
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators.base import Generator
 from lightning_gantk.generators.latent import checked_labels
@@ -72,10 +73,9 @@ class Particles(Generator):
         classes: int | None = None,
     ):
         super().__init__(out_shape=out_shape, classes=classes)
-        if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):
-            raise ConfigError(f"'n', the number of particles, must be a positive whole number, got {n!r}.")
-        if noise is not None and not 0 <= noise < float("inf"):
-            raise ConfigError(f"'noise' must be at least 0, got {noise}.")
+        whole("n", n, or_none=True)
+        if noise is not None:
+            number("noise", noise)
         self.per_particle = per_particle
         self.start = start if isinstance(start, str) and start in ("normal", "uniform") else "given"
         self.start_noise = (0.0 if self.start == "given" else 1.0) if noise is None else noise
@@ -118,9 +118,9 @@ class Particles(Generator):
         """Particles of these classes: of each class in a random order, and round again where they are too few."""
         assert self.classes is not None
         chosen = torch.empty_like(labels)
-        for number in labels.unique().tolist():
-            rows = (labels == number).nonzero().flatten()
-            own = torch.arange(number, len(self.samples), self.classes)
+        for label in labels.unique().tolist():
+            rows = (labels == label).nonzero().flatten()
+            own = torch.arange(label, len(self.samples), self.classes)
             if len(own) == 0:
                 raise ConfigError(f"{len(self.samples)} particles are too few for {self.classes} classes: raise 'n'.")
             source = None if generator is None or generator.device.type != "cpu" else generator

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from lightning_gantk.errors import ConfigError
+from lightning_gantk.checks import number
 
 
 class StartMap(nn.Module):
@@ -32,8 +32,7 @@ class StartMap(nn.Module):
 
     def __init__(self, latent_dim: int, outputs: int, scale: float = 1.0, seed: int = 0):
         super().__init__()
-        if not 0 <= scale < float("inf"):
-            raise ConfigError(f"'start_scale' must be at least 0, got {scale!r}.")
+        number("start_scale", scale)
         drawn = torch.randn(outputs, latent_dim, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
         weight = torch.linalg.qr(drawn.T)[0].T if outputs <= latent_dim else drawn / latent_dim**0.5
         self.register_buffer("weight", (scale * weight).float())

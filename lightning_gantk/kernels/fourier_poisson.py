@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lightning_gantk.checks import whole
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.kernels.base import check_positive
 from lightning_gantk.kernels.features import FeatureKernel
@@ -40,8 +41,7 @@ class FourierPoisson(FeatureKernel):
 
     def __init__(self, period: float = 8.0, terms: int = 8):
         check_positive(self, period=period)
-        if isinstance(terms, bool) or not isinstance(terms, int) or terms < 1:
-            raise ConfigError(f"'terms' of FourierPoisson must be a whole number of at least 1, got {terms!r}.")
+        whole("terms", terms, of="of FourierPoisson")
         self.period, self.terms = period, terms
 
     def check(self, in_shape: tuple[int, ...]) -> None:

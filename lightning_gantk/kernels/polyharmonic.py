@@ -5,6 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 
+from lightning_gantk.checks import number
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.kernels.distance import DistanceKernel
 
@@ -39,8 +40,7 @@ class Polyharmonic(DistanceKernel):
             raise ConfigError(
                 f"'order' of Polyharmonic must lie below 2, where the kernel has a sign of its own, got {order}."
             )
-        if not 0 <= softening < math.inf:
-            raise ConfigError(f"'softening' of Polyharmonic must be at least 0, got {softening}.")
+        number("softening", softening, of="of Polyharmonic")
         if order <= 0 and not softening:
             raise ConfigError(
                 f"Polyharmonic(order={order:g}) is infinite where samples meet: give a 'softening' above 0, or an "

@@ -8,7 +8,7 @@ from lightning_gantk.losses.base import AdversarialLoss, Array
 class IPM(AdversarialLoss):
     """Integral probability metric: a = b = c = s (Arjovsky et al., 2017, without the Lipschitz constraint).
 
-    In the infinite-width limit L(f_t) = t MMD_k^2. Scores fakes HIGH and reals low, unlike every other loss.
+    In the infinite-width limit L(f_t) = t MMD_k^2. Scores fakes HIGH and reals low, unlike losses with targets.
 
     Examples:
         >>> import torch

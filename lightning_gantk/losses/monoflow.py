@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 from array_api_compat import array_namespace
 
+from lightning_gantk.checks import number
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.losses.base import Array, log_sigmoid
 from lightning_gantk.losses.likelihood import LikelihoodRatio
@@ -54,8 +55,7 @@ class MonoFlow(LikelihoodRatio):
             )
         if not math.isfinite(shift):
             raise ConfigError(f"'shift' of MonoFlow must be a finite number, got {shift!r}.")
-        if not 0 < scale < math.inf:
-            raise ConfigError(f"'scale' of MonoFlow must be positive, got {scale!r}: h would not increase.")
+        number("scale", scale, positive=True, of="of MonoFlow")
         self.h, self.shift, self.scale = h, shift, scale
 
     def c(self, scores: Array) -> Array:

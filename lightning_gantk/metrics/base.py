@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lightning_gantk.checks import whole
 from lightning_gantk.errors import ConfigError, TrainingDiverged
-from lightning_gantk.processes import gathered
+from lightning_gantk.processes import gathered, processes
 
 
 class Quality(nn.Module, ABC):
@@ -123,7 +124,7 @@ class PointQuality(Quality):
     """A measure that looks at all samples together. One of your own implements ``measure``.
 
     Args:
-        num_samples: Take at most so many samples of either kind in each process; all where none is given.
+        num_samples: Take at most so many samples of either kind, over all processes; all where none is given.
 
     Raises:
         ConfigError: If ``num_samples`` is not positive.
@@ -143,8 +144,7 @@ class PointQuality(Quality):
 
     def __init__(self, *, num_samples: int | None = None) -> None:
         super().__init__()
-        if num_samples is not None and num_samples < 1:
-            raise ConfigError(f"'num_samples' must be at least 1, got {num_samples!r}.")
+        whole("num_samples", num_samples, or_none=True)
         self.num_samples = num_samples
         self._kept: dict[bool, list[Tensor]] = {True: [], False: []}  # by `real`
 
@@ -159,12 +159,10 @@ class PointQuality(Quality):
     def update(self, samples: Tensor, *, real: bool) -> None:
         kept = self._kept[real]
         if self.num_samples is not None:
-            samples = samples[: max(0, self.num_samples - sum(map(len, kept)))]
+            samples = samples[: own_share(self.num_samples, sum(map(len, kept)))]
         if len(samples) == 0:
             return
-        if not samples.isfinite().all():
-            kind = "real" if real else "generated"
-            raise TrainingDiverged(f"NaN or infinity in the {kind} samples of which the quality is to be measured")
+        refuse_nan(samples, real=real)
         with torch.inference_mode(False):
             kept.append(samples.detach().clone())
 
@@ -176,6 +174,18 @@ class PointQuality(Quality):
 
     def reset(self, *, real: bool = False) -> None:
         self._kept = {True: [] if real else self._kept[True], False: []}
+
+
+def own_share(most: int, taken: int) -> int:
+    """How many samples more this process takes, of at most so many over all processes, after those it has taken."""
+    return max(0, max(1, most // processes()) - taken)
+
+
+def refuse_nan(samples: Tensor, *, real: bool) -> None:
+    """Raises TrainingDiverged where samples ``(N, ...)`` hold a NaN or an infinity."""
+    if not samples.isfinite().all():
+        kind = "real" if real else "generated"
+        raise TrainingDiverged(f"NaN or infinity in the {kind} samples of which the quality is to be measured")
 
 
 def in_double(samples: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from lightning_gantk.checks import whole
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.metrics.base import PointQuality, in_double
 from lightning_gantk.metrics.features import FeatureExtractor
@@ -30,7 +31,7 @@ class Manifolds(PointQuality):
     Args:
         features: The network whose features are compared; the samples themselves where none is given.
         neighbours: k.
-        num_samples: Take at most so many samples of either kind in each process.
+        num_samples: Take at most so many samples of either kind, over all processes.
 
     Raises:
         ConfigError: If a number is too small; from ``compute``: if there are no more than k samples of a kind.
@@ -49,8 +50,7 @@ class Manifolds(PointQuality):
         self, features: FeatureExtractor | None = None, *, neighbours: int = 5, num_samples: int | None = None
     ) -> None:
         super().__init__(num_samples=num_samples)
-        if isinstance(neighbours, bool) or not isinstance(neighbours, int) or neighbours < 1:
-            raise ConfigError(f"'neighbours' must be a whole number of at least 1, got {neighbours!r}.")
+        whole("neighbours", neighbours)
         self.features, self.neighbours = features, neighbours
 
     def build(self, in_shape: tuple[int, ...]) -> None:

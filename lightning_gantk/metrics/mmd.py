@@ -28,7 +28,7 @@ class MMD(PointQuality):
         kernel: A kernel, or an architecture, of which the kernel is taken.
         kind: "ntk" or "nngp", of an architecture.
         dtype: "float64", or "float32" for speed: its rounding leaves 1e-4 of the kernel's scale or so.
-        num_samples: Take at most so many samples of either kind in each process.
+        num_samples: Take at most so many samples of either kind, over all processes.
         name: What the value is called, where several are measured.
 
     Raises:

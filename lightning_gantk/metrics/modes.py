@@ -24,7 +24,7 @@ class ModeCoverage(PointQuality):
         mode_std: Standard deviation of a mode in each coordinate; that of the data module where none is given.
         least_share: A mode counts as covered with so large a share of all samples around it, in units of 1/K: 0 asks
             for one sample, 0.5 for half of what an even spread over the modes would give it.
-        num_samples: Take at most so many samples of either kind in each process.
+        num_samples: Take at most so many samples of either kind, over all processes.
 
     Raises:
         ConfigError: If an argument is out of range; from ``attach`` and ``compute``: if the modes are not known.

@@ -22,7 +22,7 @@ class NearestReal(PointQuality):
     measures of Durr, Mroueh, Tu and Wang, PRX 2023, in the code that they published.
 
     Args:
-        num_samples: Take at most so many samples of either kind in each process.
+        num_samples: Take at most so many samples of either kind, over all processes.
 
     Raises:
         ConfigError: If ``num_samples`` is not positive.

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from lightning_gantk.errors import ConfigError, TrainingDiverged
-from lightning_gantk.metrics.base import Quality
+from lightning_gantk.checks import whole
+from lightning_gantk.metrics.base import Quality, own_share, refuse_nan
 from lightning_gantk.metrics.features import FeatureExtractor
 from lightning_gantk.processes import gathered, processes
 
@@ -58,14 +58,9 @@ class SampleQuality(Quality):
         kid_subsets: int = 100,
     ) -> None:
         super().__init__()
-        limits = (
-            ("num_samples", num_samples, 2),
-            ("kid_subset_size", kid_subset_size, 2),
-            ("kid_subsets", kid_subsets, 1),
-        )
-        for name, value, smallest in limits:
-            if value is not None and value < smallest:
-                raise ConfigError(f"{name} must be at least {smallest}, not {value!r}.")
+        whole("num_samples", num_samples, 2, or_none=True)
+        whole("kid_subset_size", kid_subset_size, 2)
+        whole("kid_subsets", kid_subsets)
         self.features = features
         self.num_samples = num_samples
         self.kid_subset_size = kid_subset_size
@@ -95,12 +90,10 @@ class SampleQuality(Quality):
             TrainingDiverged: If an image holds a NaN or an infinity.
         """
         if self.num_samples is not None:
-            samples = samples[: max(0, self.num_samples // processes() - self._seen[real])]
+            samples = samples[: own_share(self.num_samples, self._seen[real])]
         if len(samples) == 0:
             return
-        if not samples.isfinite().all():
-            kind = "real" if real else "generated"
-            raise TrainingDiverged(f"NaN or infinity in the {kind} images of which the quality is to be measured")
+        refuse_nan(samples, real=real)
         with _outside_inference_mode():
             features = self.features(samples)
             if features.device.type == "mps":  # Apple's GPUs have no float64

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
+from lightning_gantk.checks import whole
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.metrics.base import PointQuality, in_double
 
@@ -35,7 +36,7 @@ class SlicedWasserstein(PointQuality):
     Args:
         projections: Random directions, the same in each call.
         smallest: Pixels along the shorter side that the coarsest level has at least.
-        num_samples: Take at most so many samples of either kind in each process.
+        num_samples: Take at most so many samples of either kind, over all processes.
 
     Raises:
         ConfigError: If an argument is out of range; from ``build`` and ``compute``: if samples are no images
@@ -53,10 +54,8 @@ class SlicedWasserstein(PointQuality):
 
     def __init__(self, *, projections: int = 512, smallest: int = 16, num_samples: int | None = None) -> None:
         super().__init__(num_samples=num_samples)
-        if projections < 1:
-            raise ConfigError(f"'projections' must be at least 1, got {projections!r}.")
-        if smallest < _PATCH:
-            raise ConfigError(f"'smallest' must be at least {_PATCH} pixels, those of a patch, got {smallest!r}.")
+        whole("projections", projections)
+        whole("smallest", smallest, _PATCH)
         self.projections, self.smallest = projections, smallest
 
     def build(self, in_shape: tuple[int, ...]) -> None:

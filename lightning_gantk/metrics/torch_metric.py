@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from lightning_gantk.errors import ConfigError, TrainingDiverged
-from lightning_gantk.metrics.base import Quality
+from lightning_gantk.errors import ConfigError
+from lightning_gantk.metrics.base import Quality, refuse_nan
 
 _FEWEST = 2  # generated samples
 
@@ -74,9 +74,7 @@ class TorchMetric(Quality):
 
     def update(self, samples: Tensor, *, real: bool) -> None:
         (metric,) = self._metric
-        if not samples.isfinite().all():
-            kind = "real" if real else "generated"
-            raise TrainingDiverged(f"NaN or infinity in the {kind} images of which the quality is to be measured")
+        refuse_nan(samples, real=real)
         self._given[real] += len(samples)
         if real and not self._tells_real:
             return

@@ -25,7 +25,7 @@ class Sinkhorn(PointQuality):
     Args:
         blur: Length below which details do not count, in the unit of the samples.
         scaling: Factor from one step of the annealing to the next, in (0, 1): nearer to 1 is slower and more exact.
-        num_samples: Take at most so many samples of either kind in each process.
+        num_samples: Take at most so many samples of either kind, over all processes.
 
     Raises:
         ConfigError: If an argument is out of range.
@@ -63,7 +63,7 @@ class EnergyDistance(PointQuality):
     sample with itself counts, so that equal sets are at 0.
 
     Args:
-        num_samples: Take at most so many samples of either kind in each process.
+        num_samples: Take at most so many samples of either kind, over all processes.
 
     Examples:
         >>> import torch

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from lightning_gantk.checks import number, whole
 from lightning_gantk.discriminators.base import Discriminator
 from lightning_gantk.errors import ConfigError
 
@@ -36,12 +37,9 @@ class GuidedLangevin:
 
     def __init__(self, steps: int, step_size: float, temperature: float = 0.0, reals: int | None = 1024):
         for name, value in (("steps", steps), ("reals", reals)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise ConfigError(f"{name!r} must be a whole number of at least 1, got {value!r}.")
-        if not 0 < step_size < math.inf:
-            raise ConfigError(f"'step_size' must be positive, got {step_size}.")
-        if not 0 <= temperature < math.inf:
-            raise ConfigError(f"'temperature' must be at least 0, got {temperature}.")
+            whole(name, value, or_none=True)
+        number("step_size", step_size, positive=True)
+        number("temperature", temperature)
         self.steps, self.step_size, self.temperature, self.reals = steps, step_size, temperature, reals
 
     def __call__(self, samples: Tensor, discriminator: Discriminator, real: Tensor) -> Tensor:

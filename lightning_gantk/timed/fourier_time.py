@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from lightning_gantk.checks import number
 from lightning_gantk.errors import ConfigError
 
 
@@ -31,8 +32,7 @@ class FourierTime(nn.Module):
         super().__init__()
         if isinstance(features, bool) or not isinstance(features, int) or features < 2 or features % 2:
             raise ConfigError(f"'embedding' must be an even number of features, at least 2, got {features!r}.")
-        if not 0 < frequency < math.inf:
-            raise ConfigError(f"'frequency' must be positive, got {frequency!r}.")
+        number("frequency", frequency, positive=True)
         self.features = features
         self.register_buffer("frequencies", frequency * torch.randn(features // 2))
 

@@ -80,7 +80,7 @@ def test_split_fakes_beside_one_of_two_reals_are_a_minimum_that_misses_the_other
 
 
 def test_bad_numbers_are_refused():
-    with pytest.raises(ConfigError, match="'decay' must be at least 0"):
+    with pytest.raises(ConfigError, match="'decay' must be a number of at least 0"):
         SecondMomentModel(-1.0, 1.0, 0.1, 0.1)
     with pytest.raises(ConfigError, match="'scale' must be positive"):
         SecondMomentModel(1.0, 0.0, 0.1, 0.1)

@@ -87,7 +87,7 @@ def test_antisymmetric_network_starts_at_zero_with_the_same_ntk():
         (lambda: ResNet(block_depth=0), "'block_depth'"),
         (lambda: DCGAN(top="max"), "'top' must be 'flatten' or 'global_average'"),
         (lambda: DCGAN().network(8, (5,)), "DCGAN takes images"),
-        (lambda: MLP().network(0, (5,)), "'width' must be at least 1"),
+        (lambda: MLP().network(0, (5,)), "'width' must be a whole number of at least 1"),
         (lambda: MLP().kernel("nkt"), "'ntk' or 'nngp'"),
     ],
 )

@@ -104,5 +104,5 @@ def test_what_makes_no_sense_is_refused():
         MLP(parameterization="mup")
     with pytest.raises(ConfigError, match="'base_width' belongs to the standard parameterization"):
         ResNet(base_width=12)
-    with pytest.raises(ConfigError, match="'base_width' must be null or a positive whole number, got 0"):
+    with pytest.raises(ConfigError, match="'base_width' must be a whole number of at least 1, got 0"):
         DCGAN(parameterization="standard", base_width=0)

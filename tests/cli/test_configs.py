@@ -11,7 +11,8 @@ from PIL import Image
 from torch import nn
 
 from lightning_gantk import GAN
-from lightning_gantk.cli import GANCommand, main
+from lightning_gantk.cli import main
+from lightning_gantk.cli_partial import ParsedCommand
 from lightning_gantk.discriminators import FiniteDiscriminator
 from lightning_gantk.metrics import InceptionFeatures
 
@@ -129,18 +130,8 @@ def test_colour_runs_in_the_finite_regime(experiment, tmp_path, monkeypatch, pic
     assert all(parameter.isfinite().all() for parameter in cli.model.generator.parameters())
 
 
-class Parsed(GANCommand):
-    """Stops where the configuration is known."""
-
-    def instantiate_classes(self):
-        pass
-
-    def _run_subcommand(self, subcommand):
-        pass
-
-
 def _discriminator(*configs):
-    command = Parsed(["fit", *(f"--config={config}" for config in configs)])
+    command = ParsedCommand(["fit", *(f"--config={config}" for config in configs)])
     return command.config.fit.model.discriminator.as_dict()
 
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from test_configs import Parsed
 from tiny import TinyData
 
 import datamodules
 from lightning_gantk.architectures import MLP
 from lightning_gantk.cli import main
+from lightning_gantk.cli_partial import ParsedCommand
 from lightning_gantk.discriminators import FiniteDiscriminator, NTKDiscriminator
 from lightning_gantk.errors import ConfigError
 
@@ -110,7 +110,7 @@ def test_every_file_is_part_of_an_experiment():
 
 
 def _settings(*cell):
-    with_data = Parsed(["fit", *_configs(*cell)]).config.fit
+    with_data = ParsedCommand(["fit", *_configs(*cell)]).config.fit
     found = with_data.model.discriminator.init_args
     architecture = found.get("kernel") or found.get("architecture")
     return with_data, found, architecture

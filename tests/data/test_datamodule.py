@@ -93,7 +93,7 @@ def test_a_batch_larger_than_the_data_is_refused():
     [("batch_size", 0, 1), ("batch_size", 2.5, 1), ("seed", -1, 0), ("order_seed", -1, 0), ("num_workers", -1, 0)],
 )
 def test_numbers_out_of_range_are_refused(option, value, least):
-    with pytest.raises(ConfigError, match=f"{option} must be an integer of at least {least}, not {value}"):
+    with pytest.raises(ConfigError, match=f"{option!r} must be a whole number of at least {least}, got {value}"):
         Folder(**{"batch_size": 4, option: value})
 
 

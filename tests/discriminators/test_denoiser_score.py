@@ -147,7 +147,7 @@ def test_the_command_line_trains_it(tmp_path, monkeypatch):
     ("make", "message"),
     [
         (lambda: UNet(channels=12), "multiple of 8"),
-        (lambda: UNet(levels=0), "'levels' must be a positive whole number"),
+        (lambda: UNet(levels=0), "'levels' must be a whole number of at least 1"),
         (lambda: UNet((1, 28, 28), levels=4), "multiples of 8"),
         (lambda: UNet((2,)), r"\(C, H, W\)"),
         (lambda: MLPDenoiser((2,), ()), "'hidden' must list"),

@@ -34,7 +34,7 @@ def adam(parameters):
 class TestFinite(DiscriminatorContract):
     refused = (
         (lambda: FiniteDiscriminator(MLP(), IPM(), time=-0.5), "at least 0, got time=-0.5"),
-        (lambda: FiniteDiscriminator(MLP(), IPM(), steps=0), "'steps' must be at least 1"),
+        (lambda: FiniteDiscriminator(MLP(), IPM(), steps=0), "'steps' must be a whole number of at least 1"),
     )
 
     def make(self):
@@ -110,7 +110,10 @@ class TestOnLandmarks(DiscriminatorContract):
 class TestNoiseInjected(DiscriminatorContract):
     of_fakes = False
     refused = (
-        (lambda: NoiseInjected(NTKDiscriminator(RBF(), IPM()), -1.0), "'level' of the noise must be at least 0"),
+        (
+            lambda: NoiseInjected(NTKDiscriminator(RBF(), IPM()), -1.0),
+            "'level' of the noise must be a number of at least 0",
+        ),
         (lambda: NoiseInjected(NTKDiscriminator(RBF(), IPM()), 1.0, decay=1.5), "'decay' of the noise must be"),
         (lambda: NoiseInjected(RBF(), 1.0), "NoiseInjected needs a discriminator"),
     )
@@ -123,7 +126,7 @@ class TestNormalized(DiscriminatorContract):
     refused = (
         (lambda: Normalized(NTKDiscriminator(RBF(), LSGAN())), "loss must be IPM"),
         (lambda: Normalized(FiniteDiscriminator(MLP(1), IPM()), by="scaled"), "needs an NTKDiscriminator"),
-        (lambda: Normalized(NTKDiscriminator(RBF(), IPM()), floor=0.0), "'floor' must be positive"),
+        (lambda: Normalized(NTKDiscriminator(RBF(), IPM()), floor=0.0), "'floor' must be a positive number"),
         (lambda: _scaled(Laplace()).fit(torch.zeros(2, 3), torch.ones(2, 3)), "has a cusp"),
         (lambda: _scaled(MLP(1)).fit(torch.zeros(2, 3), torch.ones(2, 3)), "does not say"),
     )
@@ -141,7 +144,7 @@ class TestKDEScore(DiscriminatorContract):
     refused = (
         (lambda: KDEScore(0.0, 1.0), "0 < sigma_min <= sigma_max"),
         (lambda: KDEScore(2.0, 1.0), "0 < sigma_min <= sigma_max"),
-        (lambda: KDEScore(1.0, 2.0, rho=0.0), "'rho' must be positive"),
+        (lambda: KDEScore(1.0, 2.0, rho=0.0), "'rho' must be a positive number"),
     )
 
     def make(self):
@@ -156,9 +159,9 @@ class TestDenoiserScore(DiscriminatorContract):
     improves = False
     of_fakes = False
     refused = (
-        (lambda: _denoiser_score(steps=0), "'steps' must be a whole number, at least 1"),
-        (lambda: _denoiser_score(pretrain=-1), "'pretrain' must be a whole number, at least 0"),
-        (lambda: _denoiser_score(sigma_data=0.0), "'sigma_data' must be positive"),
+        (lambda: _denoiser_score(steps=0), "'steps' must be a whole number of at least 1"),
+        (lambda: _denoiser_score(pretrain=-1), "'pretrain' must be a whole number of at least 0"),
+        (lambda: _denoiser_score(sigma_data=0.0), "'sigma_data' must be a positive number"),
         (lambda: _denoiser_score().build((2,)), "does not take samples of shape"),
         (lambda: DenoiserScore(TimedMLP((3,), (8,), embedding=4)).build((3,)), "must give samples of the shape"),
         (lambda: DenoiserScore(MLP(1)), "must be a torch module"),
@@ -203,7 +206,7 @@ class TestExactRatio(DiscriminatorContract):
 
 class TestLinearized(DiscriminatorContract):
     refused = (
-        (lambda: LinearizedDiscriminator(MLP(1), IPM(), decay=-0.1), "'decay' must be at least 0"),
+        (lambda: LinearizedDiscriminator(MLP(1), IPM(), decay=-0.1), "'decay' must be a number of at least 0"),
         (lambda: LinearizedDiscriminator(MLP(1), IPM(), time=None), "needs a training time"),
         (lambda: LinearizedDiscriminator(MLP(1), IPM(), relinearize_every=0), "'relinearize_every' must be"),
         (
@@ -237,7 +240,7 @@ class TestPenalised(DiscriminatorContract):
 
 
 class TestSingleLevel(DiscriminatorContract):
-    refused = ((lambda: SingleLevelNTK(RBF(), -1.0), "must be at least 0"),)
+    refused = ((lambda: SingleLevelNTK(RBF(), -1.0), "at least 0"),)
 
     def make(self):
         return SingleLevelNTK(RBF(), time=2.0)
@@ -247,7 +250,7 @@ class TestPrivateMeanEmbedding(DiscriminatorContract):
     refused = (
         (lambda: PrivateMeanEmbedding(MLP(1), 0.0, 1e-5), "'epsilon' must be positive"),
         (lambda: PrivateMeanEmbedding(MLP(1), 1.0, 1.0), "'delta' must lie between 0 and 1"),
-        (lambda: PrivateMeanEmbedding(MLP(1), 1.0, 1e-5, classes=1), "'classes' must be at least 2"),
+        (lambda: PrivateMeanEmbedding(MLP(1), 1.0, 1e-5, classes=1), "'classes' must be a whole number of at least 2"),
         (lambda: PrivateMeanEmbedding(MLP(1), 1.0, 1e-5).fit(torch.zeros(2, 3), torch.ones(2, 3)), "call prepare"),
         (lambda: PrivateMeanEmbedding(MLP(1), 1.0, 1e-5).prepare([]), "no real samples"),
     )
@@ -260,10 +263,10 @@ class TestPrivateMeanEmbedding(DiscriminatorContract):
 
 class TestMomentEmbedding(DiscriminatorContract):
     refused = (
-        (lambda: MomentEmbedding(MLP(1), width=0), "'width' must be at least 1"),
+        (lambda: MomentEmbedding(MLP(1), width=0), "'width' must be a whole number of at least 1"),
         (lambda: MomentEmbedding(MLP(1), LSGAN()), "its loss must be IPM"),
-        (lambda: MomentEmbedding(MLP(1), second=-1.0), "'second' must be at least 0"),
-        (lambda: MomentEmbedding(MLP(1), ridge=0.0), "'ridge' must be positive"),
+        (lambda: MomentEmbedding(MLP(1), second=-1.0), "'second' must be a number of at least 0"),
+        (lambda: MomentEmbedding(MLP(1), ridge=0.0), "'ridge' must be a positive number"),
         (lambda: MomentEmbedding(MLP(1), decay=0.0), "'decay' must lie above 0"),
         (lambda: MomentEmbedding(MLP(1)).fit(torch.zeros(2, 3), torch.ones(2, 3)), "call prepare"),
         (lambda: MomentEmbedding(MLP(1)).prepare([]), "two real samples or more"),

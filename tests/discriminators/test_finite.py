@@ -116,9 +116,9 @@ def test_torch_module_of_ones_own_is_trained_in_a_copy():
     ("call", "message"),
     [
         (lambda: _make(time=-0.5), "at least 0, got time=-0.5"),
-        (lambda: _make(steps=0), "'steps' must be at least 1"),
-        (lambda: _make(width=0), "'width' must be at least 1"),
-        (lambda: _make(gradient_penalty=-1.0), "'gradient_penalty' must be at least 0"),
+        (lambda: _make(steps=0), "'steps' must be a whole number of at least 1"),
+        (lambda: _make(width=0), "'width' must be a whole number of at least 1"),
+        (lambda: _make(gradient_penalty=-1.0), "'gradient_penalty' must be a number of at least 0"),
         (lambda: _make(time=None), "set one of them to null"),
         (lambda: _make(optimizer=lambda p: torch.optim.Adam(p)), "set one of them to null"),
         (lambda: _make(architecture="mlp"), "'architecture' must be an Architecture or a torch module"),

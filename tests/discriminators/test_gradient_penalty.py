@@ -37,8 +37,8 @@ def test_its_gradient_reaches_the_network():
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ((-1.0, 1.0, "real"), "'gradient_penalty' must be at least 0, got -1"),
-        ((1.0, float("nan"), "real"), "'penalty_center' must be at least 0, got nan"),
+        ((-1.0, 1.0, "real"), "'gradient_penalty' must be a number of at least 0, got -1"),
+        ((1.0, float("nan"), "real"), "'penalty_center' must be a number of at least 0, got nan"),
         ((1.0, 1.0, "beside"), "'penalty_at' must be one of between, real, fake, both, got 'beside'"),
     ],
 )

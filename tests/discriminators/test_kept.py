@@ -115,7 +115,7 @@ def test_state_that_is_loaded_goes_on_to_the_bit():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"decay": -0.1}, "'decay' must be at least 0, got -0.1"),
+        ({"decay": -0.1}, "'decay' must be a number of at least 0, got -0.1"),
         ({"forget": 0.0}, "'forget' must be above 0"),
         ({"inertia": 0.1}, "A heavy ball starts from rest"),
         ({"initial": InitialFunction(torch.nn.Linear(1, 1))}, "starts from f = 0"),

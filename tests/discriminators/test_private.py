@@ -122,7 +122,7 @@ def test_classes_that_are_none_are_refused():
         discriminator.fit(torch.zeros(4, 3), joined(torch.zeros(4, 2), torch.full((4,), 3)))
     with pytest.raises(ConfigError, match="has 3 classes and the generator 4"):
         conditional(discriminator, 4)
-    with pytest.raises(ConfigError, match="'classes' must be at least 2"):
+    with pytest.raises(ConfigError, match="'classes' must be a whole number of at least 2"):
         PrivateMeanEmbedding(MLP(1), 1.0, 1e-5, classes=1)
 
 

@@ -109,11 +109,11 @@ def test_gradient_penalty_maximises_its_objective():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: _ridge(IPM(), 0.0), "'ridge' must be positive"),
+        (lambda: _ridge(IPM(), 0.0), "'ridge' must be a positive number"),
         (lambda: _ridge(IPM(), None), "go together"),
         (lambda: _ridge(Hinge(), 1.0), "smooth slopes"),
         (lambda: _ridge(LSGAN(), 1.0, gradient_penalty=1.0), "is solved for IPM"),
-        (lambda: _ridge(IPM(), 1.0, gradient_penalty=-1.0), "'gradient_penalty' must be at least 0"),
+        (lambda: _ridge(IPM(), 1.0, gradient_penalty=-1.0), "'gradient_penalty' must be a number of at least 0"),
         (lambda: NTKDiscriminator(_UNIT, IPM(), gradient_penalty=1.0), "is of solution='ridge'"),
         (lambda: NTKDiscriminator(_UNIT, IPM(), ridge=1.0), "go together"),
         (lambda: _penalised(Laplace()), "takes second derivatives"),

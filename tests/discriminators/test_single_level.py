@@ -109,7 +109,7 @@ def test_the_minimum_comes_nearer_to_the_reals_with_time(time, minimum):
     ("call", "message"),
     [
         (lambda: SingleLevelNTK(_UNIT, 0.0), "'time' of SingleLevelNTK must be positive"),
-        (lambda: SingleLevelNTK(_UNIT, 1.0, ridge=-1.0), "'ridge' must be at least 0"),
+        (lambda: SingleLevelNTK(_UNIT, 1.0, ridge=-1.0), "'ridge' must be a number of at least 0"),
         (lambda: SingleLevelNTK(_UNIT, 1.0, targets=(1.0, 1.0)), "must differ"),
         (lambda: SingleLevelNTK(_UNIT, 1.0, objective="hinge"), "'objective' must be"),
         (lambda: SingleLevelNTK(Polyharmonic(), 1.0), "only for weights of sum 0"),

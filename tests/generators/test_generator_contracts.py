@@ -37,7 +37,7 @@ class TestDCGANOfRepeatedPixels(GeneratorContract):
 
 
 class TestParticles(GeneratorContract):
-    refused = ((lambda: Particles(0), "'n'.*positive whole number"), (lambda: Particles(None), "set 'n'"))
+    refused = ((lambda: Particles(0), "'n' must be a whole number of at least 1"), (lambda: Particles(None), "set 'n'"))
 
     def make(self):
         return Particles(6)

@@ -105,9 +105,9 @@ def test_particles_start_from_given_samples(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n": 0}, "'n'.*positive whole number"),
+        ({"n": 0}, "'n' must be a whole number of at least 1"),
         ({"n": None}, "set 'n'"),
-        ({"noise": -1.0}, "'noise' must be at least 0"),
+        ({"noise": -1.0}, "'noise' must be a number of at least 0"),
         ({"start": torch.randn(3, 2)}, "500 particles.*3 samples"),
         ({"start": torch.randn(600, 3)}, r"\(600, 3\).*\(N, 2\)"),
         ({"start": "nowhere.npy"}, "cannot be read from 'nowhere.npy'"),

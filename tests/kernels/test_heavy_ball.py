@@ -73,5 +73,5 @@ def test_a_finite_network_with_momentum_agrees():
 
 
 def test_negative_inertia_is_refused():
-    with pytest.raises(ConfigError, match="'inertia' must be at least 0"):
+    with pytest.raises(ConfigError, match="'inertia' must be a number of at least 0"):
         NTKDiscriminator(RBF(0.5), IPM(), inertia=-1.0)

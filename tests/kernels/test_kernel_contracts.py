@@ -81,7 +81,7 @@ class TestPolyharmonic(KernelContract):
         (lambda: Polyharmonic(2.0), "'order' of Polyharmonic must lie below 2"),
         (lambda: Polyharmonic(0.0), "infinite where samples meet"),
         (lambda: Polyharmonic(-1.0), "infinite where samples meet"),
-        (lambda: Polyharmonic(1.0, -0.1), "'softening' of Polyharmonic must be at least 0"),
+        (lambda: Polyharmonic(1.0, -0.1), "'softening' of Polyharmonic must be a number of at least 0"),
     )
 
     def make(self):

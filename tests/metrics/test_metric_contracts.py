@@ -54,7 +54,7 @@ class TestSlicedWasserstein(MetricContract):
     shapes = ((1, 9, 8), (3, 32, 32))
     grows = ("swd",)
     refused = (
-        (lambda: SlicedWasserstein(projections=0), "'projections' must be at least 1, got 0"),
+        (lambda: SlicedWasserstein(projections=0), "'projections' must be a whole number of at least 1, got 0"),
         (lambda: SlicedWasserstein().build((2,)), "of at least 7 pixels, got samples of shape"),
     )
 

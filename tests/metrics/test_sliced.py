@@ -80,5 +80,5 @@ def test_samples_that_have_no_patches_are_refused(shape):
 
 @pytest.mark.parametrize(("option", "value"), [("projections", 0), ("smallest", 6), ("num_samples", 0)])
 def test_options_out_of_range_are_refused(option, value):
-    with pytest.raises(ConfigError, match=f"'{option}' must be at least .*, got {value}"):
+    with pytest.raises(ConfigError, match=f"'{option}' must be a whole number of at least .*, got {value}"):
         SlicedWasserstein(**{option: value})

@@ -130,7 +130,7 @@ class Stripes(DataModule):
 
 
 class TestStripes(DataModuleContract):
-    refused = ((lambda: Stripes(batch_size=0), "batch_size must be an integer of at least 1"),)
+    refused = ((lambda: Stripes(batch_size=0), "'batch_size' must be a whole number of at least 1"),)
 
     def make(self):
         return Stripes(batch_size=4)

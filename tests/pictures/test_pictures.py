@@ -239,7 +239,7 @@ def test_pictures_are_made_of_points_alone(d, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"every_n_steps": 0}, "'every_n_steps' of the score pictures must be at least 1, got 0"),
+        ({"every_n_steps": 0}, "'every_n_steps' of the score pictures must be a whole number of at least 1, got 0"),
         ({"limits": [1, 0, 0, 1]}, "'limits' must be left, right"),
         ({"film": "avi"}, "'film' must be 'gif', 'mp4' or null, got 'avi'"),
     ],

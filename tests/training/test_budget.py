@@ -105,7 +105,7 @@ def test_two_schedules_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"seconds": 0}, "must be positive, got 0"),
+        ({"seconds": 0}, "must be a positive number, got 0"),
         ({"seconds": 1, "clock": "sun"}, "must be 'wall' or 'cpu', got 'sun'"),
         ({"seconds": 1, "schedule": "linear"}, "must be 'cosine' or null, got 'linear'"),
         ({"schedule": "cosine"}, "needs its 'seconds'"),

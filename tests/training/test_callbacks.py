@@ -108,7 +108,9 @@ def test_grid_lays_images_out_in_a_square_from_black_to_white():
 
 @pytest.mark.parametrize("options", [{"every_n_steps": 0}, {"num_samples": 0}])
 def test_grid_refuses_numbers_that_make_no_sense(options):
-    with pytest.raises(ConfigError, match=f"'{next(iter(options))}' of the sample grid must be at least 1, got 0"):
+    with pytest.raises(
+        ConfigError, match=f"'{next(iter(options))}' of the sample grid must be a whole number of at least 1, got 0"
+    ):
         SampleGrid(**options)
 
 

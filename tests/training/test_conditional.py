@@ -104,7 +104,7 @@ def test_generator_makes_samples_of_given_classes(make):
     assert set(generator.labels(drawn).tolist()) == {0, 1, 2}
     with pytest.raises(ConfigError, match=r"between 0 and 2, got 1 to 3.*'classes'"):
         generator.latent_of(_LABELS + 1)
-    with pytest.raises(ConfigError, match="at least 2, or null"):
+    with pytest.raises(ConfigError, match="'classes' must be a whole number of at least 2"):
         make(1)
     assert make(None).latent(4).shape[1:] == (torch.Size([]) if isinstance(generator, Particles) else (3,))
 

@@ -131,8 +131,8 @@ def test_plateau_schedule_must_monitor_what_validation_gives(tmp_path):
     ("options", "message"),
     [
         ({"ema_decay": 1.0}, "'ema_decay' must lie between 0 and 1, got 1.0"),
-        ({"fake_batch_size": 0}, "'fake_batch_size' must be at least 1, got 0"),
-        ({"statistics_every": 0}, "'statistics_every' must be at least 1, got 0"),
+        ({"fake_batch_size": 0}, "'fake_batch_size' must be a whole number of at least 1, got 0"),
+        ({"statistics_every": 0}, "'statistics_every' must be a whole number of at least 1, got 0"),
         ({"latents": "new"}, "'latents' must be 'shared' or 'fresh', got 'new'"),
     ],
 )

@@ -148,7 +148,10 @@ def test_diversity_of_one_point_is_none(tmp_path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: KernelSpectrum(every_n_steps=0), "'every_n_steps' of KernelSpectrum must be at least 1, got 0"),
+        (
+            lambda: KernelSpectrum(every_n_steps=0),
+            "'every_n_steps' of KernelSpectrum must be a whole number of at least 1, got 0",
+        ),
         (lambda: KernelSpectrum(num_points=0), "'num_points' of KernelSpectrum"),
         (lambda: NearestReal(num_train=0), "'num_train' of NearestReal"),
         (lambda: SampleDiversity(num_samples=0), "'num_samples' of SampleDiversity"),

@@ -117,11 +117,6 @@ def runs_of(specification: Specification) -> list[Run]:
     return [cell.run(seed) for cell in cells(specification) for seed in specification.seeds]
 
 
-def cells_of(runs: list[Run]) -> list[str]:
-    """The cells in the specification's order."""
-    return list(dict.fromkeys(run.cell for run in runs))
-
-
 def arguments(run: Run, configs: Path | None = None) -> list[str]:
     """Words for ``train.py fit``: the run's layers, and its seed.
 

@@ -32,7 +32,8 @@ class Result:
         scalars: All it logged, by name.
         record: What it noted when it finished: memory, versions, hardware; empty before.
         config: Its full configuration; empty before it began.
-        training_seconds: From the first thing logged to the last.
+        training_seconds: Of training: the budget's own where there is one, else from the first thing logged to the
+            last.
     """
 
     run: Run

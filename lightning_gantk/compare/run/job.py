@@ -13,10 +13,18 @@ from types import FrameType
 from typing import Any
 
 from lightning_gantk import files
+from lightning_gantk.compare.run.worker import Code
 from lightning_gantk.compare.state import RunFolder
 
 _GRACE = 60.0  # seconds to save a checkpoint in
-_ENDS = {0: "finished", 3: "diverged", 75: "busy", 130: "stopped", 143: "stopped", -signal.SIGTERM: "stopped"}
+_ENDS = {
+    Code.FINISHED: "finished",
+    Code.DIVERGED: "diverged",
+    Code.BUSY: "busy",
+    Code.INTERRUPTED: "stopped",
+    Code.TERMINATED: "stopped",
+    -signal.SIGTERM: "stopped",
+}
 
 
 @dataclass

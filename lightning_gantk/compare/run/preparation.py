@@ -55,21 +55,9 @@ def write(runs: list[Run], comparison: Comparison, steps: dict[str, int | None],
 
 
 def _parsed(run: Run) -> Any:
-    from lightning_gantk.cli import GANCommand
-
-    class Parsed(GANCommand):
-        """Stops where the configuration is known."""
-
-        def _set_seed(self) -> None:
-            pass
-
-        def instantiate_classes(self) -> None:
-            pass
-
-        def _run_subcommand(self, subcommand: str) -> None:
-            pass
+    from lightning_gantk.cli_partial import ParsedCommand
 
     try:
-        return Parsed(["fit", *arguments(run)]).config.fit
+        return ParsedCommand(["fit", *arguments(run)]).config.fit
     except ConfigError as error:
         raise ConfigError(f"{run.cell}: {error}") from error

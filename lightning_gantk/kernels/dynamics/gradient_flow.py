@@ -30,6 +30,7 @@ GRAM_BUDGET = 2 * 2**30  # bytes of a Gram matrix that is kept; a larger one is 
 _GRAM_SHARE = 5 / 8  # the same on a GPU, of the memory that JAX may take there: 131,072 samples on one of 141 GB
 _EXPLICIT_STEPS = 500  # of the Runge-Kutta solver, before the problem counts as stiff
 _WEIGHTS = 0.1  # tolerance of the weights, over that of the scores, in the Runge-Kutta solver
+_STABILISED_PRODUCTS = 100_000  # with K, after which the stabilised solver gives up
 _IMPLICIT_STEPS = 2000
 _RAMP = 1e-2  # scores over which a jump of a slope is spread where the stabilised solver takes over
 _POWER_STEPS = 20
@@ -71,13 +72,11 @@ class GradientFlow:
         loss: The loss.
         time: The discriminator's training time t.
         rtol: Relative tolerance of the solution; ``default_rtol`` has one for each dtype.
-        max_steps: Products with K after which the stabilised solver gives up.
     """
 
     loss: AdversarialLoss
     time: float
     rtol: float
-    max_steps: int = 100_000
 
     def weights(self, kernel: Kernel, points: jax.Array, mass: jax.Array, fake: jax.Array, f_0: jax.Array) -> Solved:
         """The dual weights at time t.
@@ -275,7 +274,7 @@ class GradientFlow:
             self.time,
             rtol=rtol,
             atol=rtol * min(1.0, self.time),
-            max_evaluations=self.max_steps,
+            max_evaluations=_STABILISED_PRODUCTS,
             loops=loops,
         )
         error = jnp.asarray(_RAMP, mass.dtype)

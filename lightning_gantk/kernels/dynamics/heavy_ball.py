@@ -1,6 +1,6 @@
 """Training as a heavy ball: gradient steps with momentum, in continuous time.
 
-With inertia e the dual weights (see ``dynamics``) follow
+With inertia e the dual weights (see ``gradient_flow``) follow
 
     e w_p'' + w_p' = mass_p slope_p(f_p),  f = f_0 + K w,  w(0) = w'(0) = 0
 

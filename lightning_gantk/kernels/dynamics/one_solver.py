@@ -11,6 +11,8 @@ from lightning_gantk.errors import ConfigError
 from lightning_gantk.kernels.dynamics.gradient_flow import GradientFlow, Solved
 from lightning_gantk.kernels.dynamics.loops import COMPILED, Loops
 
+_STEPS = 100_000  # of an ODE, after which to give up
+
 
 @dataclass(frozen=True)
 class OneSolver(GradientFlow):
@@ -52,7 +54,7 @@ class OneSolver(GradientFlow):
             self.time,
             rtol=self.rtol,
             atol=self.rtol / jnp.maximum(1 / self.time, speed),
-            max_steps=self.max_steps,
+            max_steps=_STEPS,
         )
         error = (solution.errors * self.rtol).astype(mass.dtype)
         return Solved(mass * solution.state[0], solution.reached, error, solution.evaluations + 1)

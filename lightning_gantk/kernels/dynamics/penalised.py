@@ -60,9 +60,7 @@ class PenalisedDiscriminator:
                 "function of the distance such as RBF or InverseMultiquadric."
             )
         self.dtype = dtype
-        self._fit = jax.jit(
-            lambda *arguments: _fit(_pair(kernel), ridge, penalty, dtype, *arguments), static_argnums=()
-        )
+        self._fit = jax.jit(lambda *arguments: _fit(_pair(kernel), ridge, penalty, dtype, *arguments))
         self._both = jax.jit(
             lambda x, p, w, d: jax.vmap(jax.value_and_grad(lambda x: _score(_pair(kernel), x, p, w, d)))(x)
         )
