@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_gantk.errors import ConfigError
-from lightning_gantk.losses import AdversarialLoss
+from lightning_gantk.losses import IPM, AdversarialLoss
 from lightning_gantk.processes import gathered
 
 _guard = threading.Lock()
@@ -75,6 +75,11 @@ class Discriminator(nn.Module, ABC):
         """Whether ``prepare`` is to be called before training."""
         return False
 
+    @property
+    def has_witness(self) -> bool:
+        """Whether a fit with IPM gives ``time`` times the witness of the batch, fakes' mean embedding less reals'."""
+        return False
+
     def prepare(self, reals: Iterable[Tensor]) -> None:
         """Sees all real samples, in batches ``(B, ...)``, before the first fit of a run; a resumed run has it again.
 
@@ -133,12 +138,18 @@ class Discriminator(nn.Module, ABC):
 
     @torch.no_grad()
     def statistics(self, real_scores: Tensor, fake_scores: Tensor) -> dict[str, Tensor]:
-        """Figures to watch, from the scores ``(M,)`` and ``(N,)`` of the batch that ``fit`` saw; by name."""
-        return {
+        """Figures to watch, from the scores ``(M,)`` and ``(N,)`` of the batch that ``fit`` saw; by name.
+
+        With a witness the kernel's MMD is one of them: L(f_t) = t MMD^2 there.
+        """
+        found = {
             "objective": self.loss.discriminator(real_scores, fake_scores),
             "score_real": real_scores.mean(),
             "score_fake": fake_scores.mean(),
         }
+        if self.has_witness and isinstance(self.loss, IPM) and self.time:
+            found["mmd"] = (found["objective"] / self.time).clamp(min=0).sqrt()
+        return found
 
 
 def check_batch(real: Tensor, fake: Tensor) -> None:

@@ -14,7 +14,7 @@ from lightning_gantk.discriminators.base import Discriminator, check_batch, fitt
 from lightning_gantk.discriminators.tangent_flow import TangentFlow
 from lightning_gantk.empirical import empirical_ntk
 from lightning_gantk.errors import ConfigError
-from lightning_gantk.losses import IPM, AdversarialLoss
+from lightning_gantk.losses import AdversarialLoss
 
 
 class LinearizedDiscriminator(Discriminator):
@@ -110,7 +110,6 @@ class LinearizedDiscriminator(Discriminator):
 
     @property
     def has_witness(self) -> bool:
-        """Whether a fit with IPM gives ``time`` times the witness of the batch."""
         return not (self.keep or self.decay)
 
     def reset(self) -> None:
@@ -157,14 +156,6 @@ class LinearizedDiscriminator(Discriminator):
     def gram(self, x: Tensor) -> Tensor:
         """The empirical NTK ``(N, N)`` of samples ``(N, ...)``, at the weights where the network is linearised."""
         return empirical_ntk(self._built(x), x.to(self.direction.dtype), outputs="sum")
-
-    @torch.no_grad()
-    def statistics(self, real_scores: Tensor, fake_scores: Tensor) -> dict[str, Tensor]:
-        """As the base class, with the kernel's MMD where L(f_t) = t MMD^2 (IPM)."""
-        found = super().statistics(real_scores, fake_scores)
-        if isinstance(self.loss, IPM) and self.time and self.has_witness:
-            found["mmd"] = (found["objective"] / self.time).clamp(min=0).sqrt()
-        return found
 
     def train(self, mode: bool = True) -> "LinearizedDiscriminator":
         super().train(mode)

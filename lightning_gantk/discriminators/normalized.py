@@ -65,7 +65,7 @@ class Normalized(Wrapper):
             )
         if isinstance(discriminator, NTKDiscriminator) and discriminator.initial is not None:
             raise ConfigError("Normalized divides a witness, which starts from f = 0: leave 'initial' out.")
-        if not getattr(discriminator, "has_witness", False):
+        if not discriminator.has_witness:
             raise ConfigError(
                 f"Normalized needs a discriminator that is a witness: an NTKDiscriminator or a LinearizedDiscriminator "
                 f"that is not kept, with neither decay, inertia nor a gradient penalty, got {discriminator!r}."

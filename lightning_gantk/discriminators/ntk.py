@@ -19,7 +19,7 @@ from lightning_gantk.discriminators.landmarks import Landmarks
 from lightning_gantk.discriminators.resolution import Resolution
 from lightning_gantk.discriminators.training import Training
 from lightning_gantk.errors import ConfigError, TrainingDiverged
-from lightning_gantk.losses import IPM, AdversarialLoss
+from lightning_gantk.losses import AdversarialLoss
 from lightning_gantk.processes import processes
 
 if TYPE_CHECKING:
@@ -320,8 +320,7 @@ class NTKDiscriminator(Discriminator):
 
     @property
     def has_witness(self) -> bool:
-        """Whether a fit with IPM gives ``time`` times the witness of the batch."""
-        return self._training.has_witness
+        return self.initial is None and self._training.has_witness
 
     @property
     def scores_before_fit(self) -> bool:
@@ -345,10 +344,8 @@ class NTKDiscriminator(Discriminator):
 
     @torch.no_grad()
     def statistics(self, real_scores: Tensor, fake_scores: Tensor) -> dict[str, Tensor]:
-        """As the base class, with the kernel's MMD where L(f_t) = t MMD^2 (IPM)."""
+        """As the base class, with the error of the landmarks."""
         found = super().statistics(real_scores, fake_scores)
-        if isinstance(self.loss, IPM) and self.initial is None and self.time and self.has_witness:
-            found["mmd"] = (found["objective"] / self.time).clamp(min=0).sqrt()
         if self.landmarks is not None:
             found["landmark_error"] = real_scores.new_tensor(self.landmarks.error)
         return found

@@ -4,6 +4,7 @@ import copy
 from abc import abstractmethod
 from typing import ClassVar
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -103,6 +104,8 @@ class MetricContract(Contract):
         self._alike(metric.compute(), self._measured(shape, real, fake), "values outside of it", Quality.update)
 
     def test_further_samples_give_larger_values(self, shape: tuple[int, ...]) -> None:
+        if not self.grows:
+            pytest.skip("no value is named in `grows`")
         real, _ = self._samples(shape)
         near, far = (self._measured(shape, real, (real + shift).clamp(-1, 1)) for shift in (0.1, 0.5))
         for name in self.grows:
