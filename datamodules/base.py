@@ -141,11 +141,13 @@ class DataModule(LightningDataModule, ABC):
         return self._in_order(self._labelled(self.test_dataset, self.test_labels))
 
     def reference_dataloader(self) -> DataLoader[Tensor]:
-        """Training samples, as many as are held out (or all, where there are fewer): a fixed random choice.
+        """Training samples, as many as are held out, for validation or for the end (or all, where there are fewer): a
+        fixed random choice.
 
         Their distance to the held-out samples is the floor that a generator could reach.
         """
-        length, wanted = len(self.train_dataset), len(self.val_dataset)
+        length = len(self.train_dataset)
+        wanted = max(len(self.val_dataset), 0 if self.test_dataset is None else len(self.test_dataset))
         return self._in_order(Subset(as_dataset(self.train_dataset), permutation(length, self.seed)[:wanted]))
 
     def training_samples(self) -> Any:

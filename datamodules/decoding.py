@@ -87,7 +87,7 @@ def decode(files: Sequence[Path], decoder: Decoder, into: np.ndarray) -> dict[in
 class DecodedFile:
     """The decoded images of a list of files as one ``.npy`` file, and the numbers of those that could be decoded.
 
-    Its name is a digest of the files' names, sizes and dates and of the decoder: whatever changes, they are decoded
+    Its name is a digest of the files' places, sizes and dates and of the decoder: whatever changes, they are decoded
     anew, and what is in the folder under another name can be deleted.
 
     Args:
@@ -98,7 +98,9 @@ class DecodedFile:
 
     def __init__(self, folder: Path, files: Sequence[Path], decoder: Decoder) -> None:
         self._files, self._decoder = files, decoder
-        stats = [(path.name, status.st_size, status.st_mtime_ns) for path in files for status in [path.stat()]]
+        top = Path(os.path.commonpath([path.parent for path in files])) if files else Path()
+        paths = [path.relative_to(top).as_posix() for path in files]  # with their folders, which may be classes
+        stats = [(name, (s := path.stat()).st_size, s.st_mtime_ns) for name, path in zip(paths, files, strict=True)]
         digest = hashlib.sha256(repr((decoder, stats)).encode()).hexdigest()[:16]
         self.path = folder / f"{decoder.image_size}x{decoder.image_size}x{decoder.channels}-{digest}.npy"
 

@@ -40,8 +40,8 @@ def number(name: str, value: Any, *, positive: bool = False, of: str = "") -> No
     """
     fits = isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) < math.inf
     if not fits or (positive and value == 0):
-        kind = "a positive number" if positive else "a number of at least 0"
-        raise ConfigError(f"{_told(name, of)} must be {kind}, got {value!r}.")
+        allowed = "positive" if positive else "a number of at least 0"
+        raise ConfigError(f"{_told(name, of)} must be {allowed}, got {value!r}.")
 
 
 def _told(name: str, of: str) -> str:

@@ -111,7 +111,7 @@ def linear_modes(
     if gamma.shape != (n, n):
         raise ConfigError(f"'coupling' of {n} points must be ({n}, {n}), got {gamma.shape}.")
     bridge.prepare(torch.device("cpu"))
-    matrix = np.full((1, 1), np.nan) if _has_cusp(kernel) else _mixed_derivatives(kernel, points) / n
+    matrix = np.full((1, 1), np.nan) if _has_cusp(kernel, points) else _mixed_derivatives(kernel, points) / n
     if not np.isfinite(matrix).all():
         raise ConfigError(
             f"{kernel!r} has no second derivatives where points meet: its force on a particle does not grow in "
@@ -124,12 +124,32 @@ def linear_modes(
     return LinearModes(matrix, mu, rates[1] / rates[0])
 
 
-def _has_cusp(kernel: "Architecture | Kernel") -> bool:
-    """Whether layers say so: the derivatives that JAX gives where points meet are numbers all the same."""
+def _has_cusp(kernel: "Architecture | Kernel", points: Tensor) -> bool:
+    """Whether layers say so, or the kernel's own distance of near points does not fall with the square of theirs.
+
+    The derivatives that JAX gives where points meet are numbers all the same.
+    """
     from lightning_gantk.kernels.architecture import ArchitectureKernel
 
     described = kernel.architecture if isinstance(kernel, ArchitectureKernel) else kernel
-    return isinstance(described, Architecture) and any(layer.cusp for layer in described.layers())
+    if isinstance(described, Architecture) and any(layer.cusp for layer in described.layers()):
+        return True
+    x = points[:1].detach().double()
+    size = 1e-5 * (float(points.double().norm(dim=1).max()) or 1.0)
+    along = torch.ones_like(x) / math.sqrt(x.shape[1])
+    far, near = (_squared_distance(kernel, x, x + step * along) / step**2 for step in (size, size / 10))
+    return near > 1.05 * far  # float64: smooth kernels differ by some 1e-3, those of r^2 log r by a quarter
+
+
+def _squared_distance(kernel: "Architecture | Kernel", x: Tensor, y: Tensor) -> float:
+    """``k(x, x) - 2 k(x, y) + k(y, y)`` of points ``(1, d)``, in float64."""
+    import jax
+
+    called = kernel.kernel("ntk") if isinstance(kernel, Architecture) else kernel
+    with jax.enable_x64(True):
+        pair = bridge.to_jax(torch.cat([x, y]).cpu())
+        gram = np.asarray(called(pair, pair))
+    return float(gram[0, 0] - 2 * gram[0, 1] + gram[1, 1])
 
 
 def _mixed_derivatives(kernel: "Architecture | Kernel", points: Tensor) -> np.ndarray:

@@ -62,8 +62,7 @@ class SecondMomentModel:
     def __post_init__(self) -> None:
         number("decay", self.decay)
         for name in ("scale", "discriminator_step", "generator_step", "fake_mass"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ConfigError(f"{name!r} must be positive, got {getattr(self, name)}.")
+            number(name, getattr(self, name), positive=True)
 
     @property
     def nu(self) -> float:

@@ -78,7 +78,8 @@ class Budget(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         self._begun = trainer.global_step
         if self.schedule is not None and self.seconds is not None:
-            share = 0.5 * (1 + math.cos(math.pi * min(1.0, self.spent / self.seconds)))
+            spent = largest(self.spent, pl_module.device)  # each process has a clock of its own, and all take one rate
+            share = 0.5 * (1 + math.cos(math.pi * min(1.0, spent / self.seconds)))
             for optimizer in trainer.optimizers:
                 for group in optimizer.param_groups:
                     group["lr"] = share * group.setdefault("initial_lr", group["lr"])
@@ -97,10 +98,9 @@ class Budget(Callback):
         self._last = None
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.sanity_checking:
-            return
-        for logger in trainer.loggers:
-            logger.log_metrics({SECONDS: self.spent}, trainer.global_step)
+        if not trainer.sanity_checking:
+            for logger in trainer.loggers:
+                logger.log_metrics({SECONDS: self.spent}, trainer.global_step)
         if trainer.state.fn == TrainerFn.FITTING:
             self._last = self._now()
 

@@ -45,6 +45,8 @@ class ChangedSettings(Callback):
             for mine, theirs in zip(new["param_groups"], old["param_groups"], strict=True):
                 begun = mine.get("initial_lr", mine["lr"])
                 mine["lr"] = begun * theirs["lr"] / (theirs.get("initial_lr") or theirs["lr"] or 1.0)
+                if "initial_lr" in theirs:  # a budget's schedule starts from it too
+                    mine["initial_lr"] = begun
             schedules = [_rebased(state, new["param_groups"]) for state in checkpoint["lr_schedulers"]]
         checkpoint["lr_schedulers"] = schedules
         state = old["state"] if self.same_optimizer else {}

@@ -19,8 +19,8 @@ class KernelSpectrum(Monitor):
     r"""The eigenvalues of the Gram matrix K of real and generated samples, which say how fast directions are learnt.
 
     Half of the points are of the batch, half are samples from fixed latents. Of a discriminator without a kernel, a
-    finite one, nothing is logged. Logged, with eigenvalues :math:`\lambda_i` and their shares
-    :math:`p_i = \lambda_i / \sum_j \lambda_j`:
+    finite one, and of samples with classes nothing is logged. Logged, with eigenvalues :math:`\lambda_i` and their
+    shares :math:`p_i = \lambda_i / \sum_j \lambda_j`:
 
     - ``kernel/condition_number``: largest by smallest eigenvalue; a lower bound where rounding hides the smallest;
     - ``kernel/largest_share``: :math:`\max p_i`, of the trace;
@@ -46,6 +46,8 @@ class KernelSpectrum(Monitor):
         self.num_points = num_points
 
     def measure(self, trainer: Trainer, gan: "GAN", real: Tensor) -> dict[str, float]:
+        if gan.generator.classes is not None:
+            return {}  # the kernel is of samples with their classes
         real = real[: math.ceil(self.num_points / 2)]
         fake = fixed_samples(gan, min(len(real), max(self.num_points - len(real), 1))).to(real)
         gram = gan.discriminator.gram(torch.cat([real, fake]))

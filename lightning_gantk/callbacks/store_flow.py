@@ -7,7 +7,6 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
-from lightning_gantk.discriminators.base import Discriminator
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators.particles import Particles
 from lightning_gantk.generators.stored_flow import FlowStep, StoredFlow
@@ -18,8 +17,8 @@ class StoreFlow(Callback):
     """Writes each step of a run of ``Particles`` to the folder ``flow`` of the run, for ``generators.ReplayedFlow``.
 
     The particles must move by plain gradient descent (``torch.optim.SGD`` without momentum or weight decay) along a
-    discriminator fitted to them before, which scores them as they are, in one process, without accumulation or
-    clipping. A step takes the disk space of its particles, and of its real samples
+    discriminator fitted to them before, which scores them as they are, all of them in each step, in one process,
+    without accumulation or clipping. A step takes the disk space of its particles, and of its real samples
     where they change from step to step. A run that goes on from a checkpoint goes on here too.
 
     Raises:
@@ -60,6 +59,11 @@ class StoreFlow(Callback):
                 f"momentum, weight decay and maximize; it is {type(optimizer).__name__}."
             )
         assert self._fake is not None  # there were samples in this step
+        if len(self._fake) != len(pl_module.generator.samples):
+            raise ConfigError(
+                f"StoreFlow replays steps of all particles: set model.fake_batch_size to their number, "
+                f"{len(pl_module.generator.samples)}; it is {len(self._fake)}."
+            )
         self._rate = group["lr"] / (1 if pl_module.generator.per_particle else len(self._fake))
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Tensor, batch_idx: int) -> None:
@@ -79,16 +83,13 @@ class StoreFlow(Callback):
 
 
 def _refuse_others(trainer: Trainer, gan: Any) -> None:
-    scores = type(gan.discriminator).generator_scores
     found = {
         "particles of their own (generators.Particles)": isinstance(gan.generator, Particles),
         "one process": trainer.world_size == 1,
         "trainer.accumulate_grad_batches=1": trainer.accumulate_grad_batches == 1,
         "no trainer.gradient_clip_val": not trainer.gradient_clip_val,
         "updates='alternating'": gan.updates == "alternating",
-        "a discriminator that scores fakes as they are, after its training": (
-            scores is Discriminator.generator_scores and not gan.discriminator.single_level
-        ),
+        "a discriminator that scores fakes as they are, after its training": gan.discriminator.scores_all_alike,
         "latents='shared'": getattr(gan, "latents", "shared") == "shared",
     }
     missing = [words for words, fine in found.items() if not fine]

@@ -28,6 +28,8 @@ class Discriminator(nn.Module, ABC):
     Attributes:
         single_level: Whether ``generator_loss`` is differentiated through the training itself. Fakes that are trained
             on and fakes that are scored cannot be told apart then.
+        conditions: How many channels (coordinates) of samples, the last ones, are given with them and no part of them:
+            a class, say. They are inputs, and neither moved nor penalised.
 
     Examples:
         >>> import torch
@@ -55,6 +57,11 @@ class Discriminator(nn.Module, ABC):
         if time is not None and (not math.isfinite(time) or time < 0):
             raise ConfigError(f"The discriminator's training time must be at least 0, got time={time}.")
         self.loss, self.time = loss, time
+        self.conditions = 0
+
+    def condition_on(self, channels: int) -> None:
+        """Says that the last channels (coordinates) of samples are given with them; before ``build``."""
+        self.conditions = channels
 
     def build(self, in_shape: tuple[int, ...]) -> None:
         """Gets ready for samples of shape ``(C, H, W)`` or ``(d,)``; a second call with the same shape does nothing.
@@ -119,6 +126,11 @@ class Discriminator(nn.Module, ABC):
         overrides it.
         """
         return self(fake)
+
+    @property
+    def scores_all_alike(self) -> bool:
+        """Whether the generator's fakes get the scores that anybody else's samples get, those of ``forward``."""
+        return type(self).generator_scores is Discriminator.generator_scores and not self.single_level
 
     def check(self) -> None:
         """Refuses a fit that failed after ``fit`` had returned, where work on a GPU goes on; waits for it.

@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from lightning_gantk.discriminators.base import Discriminator
+from lightning_gantk.discriminators.denoiser_score import DenoiserScore
+from lightning_gantk.discriminators.kde_score import KDEScore
 from lightning_gantk.discriminators.labels import parted, shape_without_label
 from lightning_gantk.discriminators.ntk import NTKDiscriminator
 from lightning_gantk.discriminators.private import PrivateMeanEmbedding
@@ -27,6 +29,7 @@ class LabelInput(Discriminator):
     def __init__(self, inner: Discriminator, classes: int):
         super().__init__(loss=inner.loss, time=inner.time)
         self.inner, self.classes = inner, classes
+        inner.condition_on(classes)
 
     def build(self, in_shape: tuple[int, ...]) -> None:
         channels, *rest = shape_without_label(tuple(in_shape))
@@ -47,6 +50,10 @@ class LabelInput(Discriminator):
 
     def generator_scores(self, fake: Tensor) -> Tensor:
         return self.inner.generator_scores(self._spread(fake))
+
+    @property
+    def scores_all_alike(self) -> bool:
+        return self.inner.scores_all_alike
 
     def generator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         return self.inner.generator_loss(self._spread(real), self._spread(fake))
@@ -84,6 +91,15 @@ def _(discriminator: NTKDiscriminator, classes: int) -> Discriminator:
             "the generator."
         )
     return ProductKernel(discriminator, classes)
+
+
+@conditional.register(KDEScore)
+@conditional.register(DenoiserScore)
+def _(discriminator: Discriminator, classes: int) -> Discriminator:
+    raise ConfigError(
+        f"{type(discriminator).__name__} compares densities at levels of noise, and a class has none: leave out "
+        "'classes' of the generator."
+    )
 
 
 @conditional.register

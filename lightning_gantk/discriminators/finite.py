@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from lightning_gantk.architectures import Architecture, Network
+from lightning_gantk.architectures.base import AntisymmetricPair
 from lightning_gantk.architectures.layers import NTKConv, NTKDense
 from lightning_gantk.checks import whole
 from lightning_gantk.discriminators.base import Discriminator, check_batch, fitting_alone
@@ -96,6 +97,10 @@ class FiniteDiscriminator(Discriminator):
                 "gradient steps) or an optimizer of its own: set one of them to null; got "
                 f"time={time}, optimizer={optimizer}."
             )
+        if reset and isinstance(architecture, nn.Module) and (kept := _never_redrawn(architecture)):
+            raise ConfigError(
+                f"'reset' draws new weights by reset_parameters() of each module, which {kept} has parameters without."
+            )
         self.width, self.steps, self.reset = width, steps, reset
         self.antisymmetric, self.spectral_norm, self.initial = antisymmetric, spectral_norm, initial
         self.penalty = GradientPenalty(gradient_penalty, penalty_center, penalty_at)
@@ -173,7 +178,8 @@ class FiniteDiscriminator(Discriminator):
         objective = -self.loss.discriminator(real_scores, fake_scores)
         if self.penalty.weight:
             places = own_part(self.penalty.places(real, fake))
-            objective = objective + self.penalty.weight * self.penalty(lambda x: self._scores(x, network), places)
+            penalty = self.penalty(lambda x: self._scores(x, network), places, self.conditions)
+            objective = objective + self.penalty.weight * penalty
         optimizer.zero_grad(set_to_none=True)
         objective.backward()
         average(p.grad for p in network.parameters() if p.grad is not None)
@@ -198,6 +204,8 @@ class FiniteDiscriminator(Discriminator):
                     weight := dict(module.named_parameters(recurse=False)).get("weight")
                 ) is not None and weight.ndim > 1:
                     spectral_norm(module)
+            if isinstance(network, AntisymmetricPair):  # each half has found its largest singular vectors for itself
+                network.minus.load_state_dict(network.plus.state_dict())
         return network
 
     def _reset(self, network: nn.Module, in_shape: tuple[int, ...]) -> torch.optim.Optimizer:
@@ -239,3 +247,11 @@ class FiniteDiscriminator(Discriminator):
     def extra_repr(self) -> str:
         pace = f"time={self.time:g}" if self.time is not None else "optimizer given"
         return f"loss={self.loss!r}, steps={self.steps}, {pace}, reset={self.reset}"
+
+
+def _never_redrawn(network: nn.Module) -> str | None:
+    """The first kind of module in a network that has parameters of its own and no way to draw them anew."""
+    for module in network.modules():
+        if list(module.parameters(recurse=False)) and not callable(getattr(module, "reset_parameters", None)):
+            return type(module).__name__
+    return None

@@ -40,18 +40,32 @@ class GradientPenalty:
         if self.at not in (known := get_args(Place)):
             raise ConfigError(f"'penalty_at' must be one of {', '.join(known)}, got {self.at!r}.")
 
-    def places(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Where gradients are taken ``(P, ...)``; between ``(M, ...)`` and ``(N, ...)`` there are min(M, N) pairs."""
+    def places(self, real: Tensor, fake: Tensor, share: Tensor | None = None) -> Tensor:
+        """Where gradients are taken, ``(P, ...)``.
+
+        Args:
+            real: ``(M, ...)``.
+            fake: ``(N, ...)``; "between" there are min(M, N) pairs.
+            share: ``(min(M, N),)`` in [0, 1], of the real sample in a place between; drawn where none is given.
+        """
         if self.at == "between":
             pairs = min(len(real), len(fake))
-            share = torch.rand(pairs, *(1,) * (real.ndim - 1), device=real.device, dtype=real.dtype)
+            share = torch.rand(pairs, device=real.device, dtype=real.dtype) if share is None else share
+            share = share.view(-1, *(1,) * (real.ndim - 1))
             return share * real[:pairs] + (1 - share) * fake[:pairs]
         if self.at == "both":
             return torch.cat([real, fake])
         return real if self.at == "real" else fake
 
-    def __call__(self, network: Callable[[Tensor], Tensor], places: Tensor) -> Tensor:
-        """The mean of (|grad f| - center)^2, without the weight, differentiable in the network's parameters."""
+    def __call__(self, network: Callable[[Tensor], Tensor], places: Tensor, conditions: int = 0) -> Tensor:
+        """The mean of (|grad f| - center)^2, without the weight, differentiable in the network's parameters.
+
+        Args:
+            network: f, of samples ``(P, ...)``.
+            places: ``(P, ...)``.
+            conditions: How many channels (coordinates), the last ones, the gradient is not taken in.
+        """
         places = places.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(network(places).sum(), places, create_graph=True)
+        gradient = gradient[:, : gradient.shape[1] - conditions]
         return ((gradient.flatten(1).norm(dim=1) - self.center) ** 2).mean()

@@ -56,6 +56,7 @@ class NoiseInjected(Wrapper):
     def generator_scores(self, fake: Tensor) -> Tensor:
         # Each process draws for all of them, and keeps its part.
         noise = own_part(torch.randn(len(fake) * processes(), *fake.shape[1:], device=fake.device, dtype=fake.dtype))
+        noise[:, fake.shape[1] - self.conditions :] = 0
         return self(fake + self.beta * noise)
 
     def statistics(self, real_scores: Tensor, fake_scores: Tensor) -> dict[str, Tensor]:

@@ -63,7 +63,7 @@ class NTKDiscriminator(Discriminator):
         decay: lambda: f decays by ``f' = ... - lambda f`` while it trains.
         forget: Samples of which the decay has left no more than this share are dropped; without decay none is.
         solution: "ridge": the maximiser of ``L(f) - (ridge / 2) |f|_H^2`` in the place of the flow. For IPM that is the
-            flow for ``time = 1 / ridge``.
+            flow for ``time = 1 / ridge``, which ``time`` becomes whatever it was given.
         ridge: Its lambda.
         gradient_penalty: alpha: takes ``(alpha / 2) mean_real |grad f|^2`` off as well: WGAN-GP at infinite width, for
             IPM and smooth kernels of a distance.
@@ -156,6 +156,8 @@ class NTKDiscriminator(Discriminator):
             self.time = 1 / ridge  # of the flow that has the same witness
         if keep and initial is not None:
             raise ConfigError("A discriminator that is kept starts from f = 0: leave 'initial' out.")
+        if gradient_penalty and initial is not None:
+            raise ConfigError("With a gradient penalty f starts from 0: leave 'initial' out.")
         if not 0 < forget <= 1:
             raise ConfigError(f"'forget' must be above 0 and at most 1, got {forget}.")
         self.kept = Kept(math.exp(-decay * time), forget) if keep else None
@@ -300,7 +302,12 @@ class NTKDiscriminator(Discriminator):
             scores = _Scores.apply(wide, self, self._fitted.place_of(x, self._trained))
         else:
             scores = self._scores(wide)
-        return scores if self.initial is None else scores + self.initial(x)
+        return scores if self.initial is None else scores + self.left_of_initial(x)
+
+    def left_of_initial(self, x: Tensor) -> Tensor:
+        """What training leaves of f_0 in the scores, ``(N,)``: all of it, or with decay ``f_0 exp(-decay time)``."""
+        assert self.initial is not None
+        return self._flow.remaining * self.initial(x)
 
     @torch.no_grad()
     def gram(self, x: Tensor) -> Tensor:

@@ -60,7 +60,7 @@ class ProductKernel(Discriminator):
     def forward(self, x: Tensor) -> Tensor:
         """Scores ``(N,)`` of samples with classes ``(N, ...)``, differentiable once in ``x``.
 
-        Of a class that the last ``fit`` did not see they are f_0.
+        Of a class that the last ``fit`` did not see they are what is left of f_0.
         """
         samples, labels = parted(x)
         rows, scores = [], []
@@ -75,7 +75,7 @@ class ProductKernel(Discriminator):
         if number in self._fitted:
             return self._of_class[number](samples)
         nothing = samples.flatten(1).sum(1) * 0
-        return nothing if self.inner.initial is None else nothing + self.inner.initial(samples)
+        return nothing if self.inner.initial is None else nothing + self.inner.left_of_initial(samples)
 
     def check(self) -> None:
         for number in self._fitted:

@@ -71,6 +71,8 @@ class SingleLevelNTK(Discriminator):
         number("ridge", ridge)
         if objective not in ("squared", "softmax"):
             raise ConfigError(f"'objective' must be 'squared' or 'softmax', got {objective!r}.")
+        if objective == "softmax" and (real, fake) != (1.0, 0.0):
+            raise ConfigError(f"objective='softmax' has one-hot labels: leave 'targets' out, got {targets}.")
         if real == fake:
             raise ConfigError(f"The targets of reals and fakes must differ, got {targets}.")
         bridge.prepare(torch.device("cpu"))

@@ -1,6 +1,5 @@
 """How an infinitely wide discriminator is trained, as its options say."""
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -72,8 +71,7 @@ class Training:
             return
         if self.inertia or self.keep or self.decay:
             raise ConfigError("The ridge solution has no past: leave out 'inertia', 'keep' and 'decay'.")
-        if not (self.ridge and 0 < self.ridge < math.inf):
-            raise ConfigError(f"'ridge' must be positive, got {self.ridge}.")
+        number("ridge", self.ridge, positive=True)
         if self.loss.slopes in ("piecewise", "any"):
             raise ConfigError(
                 f"The ridge solution is for losses with smooth slopes of concave a and -b; {self.loss!r} does not "
@@ -113,7 +111,7 @@ class Training:
 
         settings = self.loss, self.time, self.rtol
         if self.ridge is not None:
-            return Ridge(*settings, ridge=float(self.ridge))
+            return Ridge(self.loss, 1 / float(self.ridge), self.rtol, ridge=float(self.ridge))
         if self.inertia:
             return HeavyBall(*settings, inertia=float(self.inertia))
         return DecayingFlow(*settings, decay=float(self.decay)) if self.decay else GradientFlow(*settings)

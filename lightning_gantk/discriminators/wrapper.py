@@ -15,7 +15,8 @@ class Wrapper(Discriminator):
         discriminator: The other. Loss and time are its.
 
     Raises:
-        ConfigError: If it is none, or is differentiated through its own training.
+        ConfigError: If it is none, or is differentiated through its own training, or gives the generator other scores
+            than anybody else.
 
     Examples:
         >>> import torch
@@ -33,13 +34,16 @@ class Wrapper(Discriminator):
         name = type(self).__name__
         if not isinstance(discriminator, Discriminator):
             raise ConfigError(f"{name} needs a discriminator, got {discriminator!r}.")
-        if discriminator.single_level:
-            raise ConfigError(
-                f"{name} stands around scores, and {type(discriminator).__name__} is differentiated through its own "
-                "training."
-            )
+        if not discriminator.scores_all_alike:
+            inner = type(discriminator).__name__
+            why = "is differentiated through its own training" if discriminator.single_level else "scores noisy fakes"
+            raise ConfigError(f"{name} stands around the scores of samples, and {inner} {why}.")
         super().__init__(loss=discriminator.loss, time=discriminator.time)
         self.discriminator = discriminator
+
+    def condition_on(self, channels: int) -> None:
+        super().condition_on(channels)
+        self.discriminator.condition_on(channels)
 
     def build(self, in_shape: tuple[int, ...]) -> None:
         self.discriminator.build(in_shape)

@@ -13,6 +13,7 @@ from lightning_gantk.flows.flow_generator import FlowGenerator
 from lightning_gantk.lightning_internals import configuration_is_given
 from lightning_gantk.losses import AdversarialLoss
 from lightning_gantk.metrics.base import Quality
+from lightning_gantk.processes import own_part, processes
 from lightning_gantk.timed.network import TimedNetwork
 from lightning_gantk.training import first_batch, schedules
 from lightning_gantk.training.measured import Measured
@@ -111,7 +112,8 @@ class DiscriminatorFlow(Measured):
         real_scores, fake_scores = network(batch, time), network(fake, time)
         loss = -generator.loss.discriminator(real_scores, fake_scores)
         if self.penalty.weight:
-            places = self.penalty.places(batch, fake)
+            everyones = torch.rand(len(batch) * processes(), device=self.device, dtype=batch.dtype)
+            places = self.penalty.places(batch, fake, own_part(everyones))
             times = torch.cat([time, time]) if len(places) > len(time) else time
             penalty = self.penalty(lambda x: network(x, times), places)
             self.log("train/penalty", penalty.detach())
@@ -124,8 +126,11 @@ class DiscriminatorFlow(Measured):
         return loss
 
     def particles(self, n: int) -> tuple[Tensor, Tensor]:
-        """Samples of the flow ``(n, *out_shape)``, each at a step of its own, and their times ``(n,)``."""
-        generator = self.sampler
-        latent = generator.latent(n, device=self.device)
-        step = torch.randint(generator.steps, (n,), device=self.device)
+        """Samples of the flow ``(n, *out_shape)``, each at a step of its own, and their times ``(n,)``.
+
+        Of several processes, which draw alike, each takes its part.
+        """
+        generator, total = self.sampler, n * processes()
+        latent = own_part(generator.latent(total, device=self.device))
+        step = own_part(torch.randint(generator.steps, (total,), device=self.device))
         return generator.flow_each(latent, step), step.to(latent.dtype) / generator.steps

@@ -10,6 +10,7 @@ from lightning_gantk.checks import number, whole
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators.base import Generator
 from lightning_gantk.losses import AdversarialLoss
+from lightning_gantk.processes import rank
 from lightning_gantk.timed.network import TimedNetwork
 
 
@@ -90,12 +91,13 @@ class FlowGenerator(Generator):
             steps: How many.
             look: Called with the number and the samples of each step, the start included.
         """
+        source = self._source(latent.device)
         with torch.inference_mode(False), torch.enable_grad():
             z = latent.detach().clone()
             for k in range(steps):
                 if look is not None:
                     look(k, z)
-                z = self._step(z, k)
+                z = self._step(z, k, source)
             if look is not None:
                 look(steps, z)
         return z
@@ -107,21 +109,27 @@ class FlowGenerator(Generator):
         """
         order = steps.argsort(descending=True)
         moving = (steps[:, None] > torch.arange(self.steps, device=steps.device)).sum(0).tolist()
+        source = self._source(latent.device)
         with torch.inference_mode(False), torch.enable_grad():
             z = latent.detach()[order]
             for k, count in enumerate(moving):
                 if not count:
                     break
-                z[:count] = self._step(z[:count], k)
+                z[:count] = self._step(z[:count], k, source)
         return torch.empty_like(z).index_copy_(0, order, z)
 
-    def _step(self, z: Tensor, k: int) -> Tensor:
+    def _source(self, device: torch.device) -> torch.Generator | None:
+        """Of the noise of one flow: each process has its own, and takes as much of the common one as the others."""
+        return torch.Generator(device).manual_seed(int(torch.randint(2**62, ())) + rank()) if self.noise else None
+
+    def _step(self, z: Tensor, k: int, source: torch.Generator | None) -> Tensor:
         z = z.detach().requires_grad_()
         time = z.new_full((len(z),), k / self.steps)
         (gradient,) = torch.autograd.grad(self.loss.c(self.network(z, time)).sum(), z)
         moved = z.detach() - self.eta / self.steps * gradient
         if self.noise:
-            moved = moved + math.sqrt(self.noise / self.steps) * torch.randn_like(moved)
+            drawn = torch.randn(moved.shape, generator=source, device=moved.device, dtype=moved.dtype)
+            moved = moved + math.sqrt(self.noise / self.steps) * drawn
         return moved
 
     def extra_repr(self) -> str:

@@ -12,7 +12,6 @@ from lightning_gantk.generators.base import Generator
 from lightning_gantk.generators.latent import LatentSampler
 from lightning_gantk.generators.latent_kernel import LatentKernel, check_coupling, unit_diagonal
 from lightning_gantk.generators.particles import Particles
-from lightning_gantk.processes import processes
 
 if TYPE_CHECKING:
     from datamodules import DataModule
@@ -119,8 +118,9 @@ class CoupledParticles(Generator):
 
     def forward(self, latent: Tensor) -> Tensor:
         """Copies of particles, which stay as they are when the optimizer moves the originals."""
-        factor = len(latent) * processes() if self.per_particle else 1
-        chosen = _Coupled.apply(self.samples, latent, self.coupling, factor)
+        own = self.per_particle
+        factors = self.particles.per_particle_factor(latent) if own else self.samples.new_ones(len(latent))
+        chosen = _Coupled.apply(self.samples, latent, self.coupling, factors)
         return chosen.contiguous(memory_format=torch.channels_last) if chosen.ndim == 4 else chosen
 
     def extra_repr(self) -> str:
@@ -133,14 +133,14 @@ class _Coupled(torch.autograd.Function):
     """Rows of a matrix of samples; in the backward pass their gradients move all rows, by Gamma."""
 
     @staticmethod
-    def forward(ctx: Any, samples: Tensor, chosen: Tensor, coupling: Tensor, factor: float) -> Tensor:
-        ctx.save_for_backward(chosen, coupling)
-        ctx.shape, ctx.factor = samples.shape, factor
+    def forward(ctx: Any, samples: Tensor, chosen: Tensor, coupling: Tensor, factors: Tensor) -> Tensor:
+        ctx.save_for_backward(chosen, coupling, factors)
+        ctx.shape = samples.shape
         return samples.index_select(0, chosen)
 
     @staticmethod
     def backward(ctx: Any, *upstreams: Tensor) -> tuple[Tensor, None, None, None]:
-        chosen, coupling = ctx.saved_tensors
-        upstream = upstreams[0].flatten(1)
+        chosen, coupling, factors = ctx.saved_tensors
+        upstream = factors[:, None] * upstreams[0].flatten(1)
         moved = coupling.index_select(1, chosen).to(upstream.dtype) @ upstream
-        return ctx.factor * moved.view(ctx.shape), None, None, None
+        return moved.view(ctx.shape), None, None, None

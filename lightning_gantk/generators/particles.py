@@ -12,7 +12,7 @@ from lightning_gantk.checks import number, whole
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators.base import Generator
 from lightning_gantk.generators.latent import checked_labels
-from lightning_gantk.processes import processes
+from lightning_gantk.processes import gathered, processes
 
 if TYPE_CHECKING:
     from datamodules import DataModule
@@ -27,7 +27,7 @@ class Particles(Generator):
     .. math:: x \leftarrow x - \eta \, \nabla_x \tfrac1b \sum_i c(f(x_i)) = x - \tfrac{\eta}{b} \nabla c(f)(x)
 
     which is the paper's eta (1000 for 500 points: each moves by twice its own gradient). With ``per_particle=True`` it
-    is ``x <- x - eta grad c(f)(x)``, b times as far: eta then keeps its meaning whatever n and the batch are.
+    is ``x <- x - eta grad c(f)(x)`` for each of them: eta then keeps its meaning whatever n and the batch are.
     Optimizers with momentum, Adam among them, also move particles outside the batch.
 
     A batch of fewer than n is a random choice without repetition; a batch of n is all of them in order, and of more
@@ -136,8 +136,17 @@ class Particles(Generator):
         chosen = self.samples.index_select(0, latent)
         if chosen.ndim == 4:
             chosen = chosen.contiguous(memory_format=torch.channels_last)
-        # Of several processes each has a part of the batch, and the mean of their gradients is taken.
-        return _Scaled.apply(chosen, len(latent) * processes()) if self.per_particle else chosen
+        return _Scaled.apply(chosen, self.per_particle_factor(latent)) if self.per_particle else chosen
+
+    def per_particle_factor(self, latent: Tensor) -> Tensor:
+        """What the gradient of a batch's mean is multiplied by at each of its samples to be a particle's own, ``(N,)``.
+
+        Of several processes each has a part of the batch, and the mean of their gradients is taken. A batch of more
+        than n has particles more than once, whose gradients add up.
+        """
+        everyone = gathered(latent) if self.training and torch.is_grad_enabled() else latent
+        copies = torch.bincount(everyone, minlength=len(self.samples))[latent]
+        return len(latent) * processes() / copies.to(self.samples.dtype)
 
     def extra_repr(self) -> str:
         return f"n={len(self.samples)}, out_shape={self.out_shape}, per_particle={self.per_particle}"
@@ -165,16 +174,17 @@ class Particles(Generator):
 
 
 class _Scaled(torch.autograd.Function):
-    """The identity, with the gradient multiplied by a number."""
+    """The identity, with the gradient at each sample multiplied by a number of its own."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, factor: float) -> Tensor:
-        ctx.factor = factor
+    def forward(ctx: Any, x: Tensor, factors: Tensor) -> Tensor:
+        ctx.save_for_backward(factors)
         return x.view_as(x)
 
     @staticmethod
     def backward(ctx: Any, *upstreams: Tensor) -> tuple[Tensor, None]:
-        return ctx.factor * upstreams[0], None
+        (factors,), (upstream,) = ctx.saved_tensors, upstreams
+        return factors.view(-1, *(1,) * (upstream.ndim - 1)) * upstream, None
 
 
 def _read(path: Path) -> Tensor:

@@ -1,9 +1,9 @@
 """What a kernel is: a callable on JAX arrays."""
 
-import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
+from lightning_gantk.checks import number
 from lightning_gantk.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -74,8 +74,7 @@ class Kernel(ABC):
 def check_positive(kernel: Kernel, **values: float) -> None:
     """Refuses parameters of a kernel that are not positive and finite, with a ConfigError."""
     for name, value in values.items():
-        if not (math.isfinite(value) and value > 0):
-            raise ConfigError(f"{name!r} of {type(kernel).__name__} must be positive, got {value}.")
+        number(name, value, positive=True, of=f"of {type(kernel).__name__}")
 
 
 class FunctionKernel(Kernel):

@@ -61,6 +61,11 @@ class TorchMetric(Quality):
                 f"{type(metric).__name__} takes {', '.join(taken)} and not images: derive a measure of "
                 "lightning_gantk.metrics.PointQuality from it."
             )
+        if self._tells_real and not hasattr(metric, "reset_real_features"):
+            raise ConfigError(
+                f"{type(metric).__name__} cannot forget fakes and keep reals, having no 'reset_real_features': derive "
+                "a measure of lightning_gantk.metrics.PointQuality from it."
+            )
         if images == "auto":
             images = "unit" if getattr(metric, "normalize", False) else "signed" if self._pairs else "bytes"
         self.name = name or re.sub(r"(?<!^)(?=[A-Z])", "_", type(metric).__name__).lower()
@@ -100,11 +105,10 @@ class TorchMetric(Quality):
 
     def reset(self, *, real: bool = False) -> None:
         (metric,) = self._metric
-        if hasattr(metric, "reset_real_features"):
+        if self._tells_real:
             metric.reset_real_features = real
-        if real or not self._tells_real or hasattr(metric, "reset_real_features"):
-            with torch.inference_mode(False):
-                metric.reset()
+        with torch.inference_mode(False):
+            metric.reset()
         self._given = {True: 0 if real else self._given[True], False: 0}
 
     def _as_taken(self, samples: Tensor) -> Tensor:

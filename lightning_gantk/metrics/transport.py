@@ -1,11 +1,11 @@
 """Distances of point sets through geomloss: optimal transport and the energy distance."""
 
-import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from lightning_gantk.checks import number
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.metrics.base import PointQuality, in_double
 
@@ -42,8 +42,7 @@ class Sinkhorn(PointQuality):
 
     def __init__(self, *, blur: float = 0.001, scaling: float = 0.95, num_samples: int | None = None) -> None:
         super().__init__(num_samples=num_samples)
-        if not (math.isfinite(blur) and blur > 0):
-            raise ConfigError(f"'blur' must be positive, got {blur!r}.")
+        number("blur", blur, positive=True)
         if not 0 < scaling < 1:
             raise ConfigError(f"'scaling' must lie between 0 and 1, got {scaling!r}.")
         self.blur, self.scaling = blur, scaling

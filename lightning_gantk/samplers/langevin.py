@@ -14,7 +14,8 @@ class GuidedLangevin:
     """Moves samples by ``x <- x - h grad c(f(x)) + sqrt(2 h temperature) e``, e from N(0, I).
 
     f is fitted anew to the samples and to real ones before each step: the flow of free particles that start from what
-    the generator made (Asokan, Shetty, Srikanth and Seelamantula, f-GANs settle scores, 2023, sample so).
+    the generator made (Asokan, Shetty, Srikanth and Seelamantula, f-GANs settle scores, 2023, sample so). One that is
+    kept from fit to fit goes on from where training left it.
 
     Args:
         steps: How many.

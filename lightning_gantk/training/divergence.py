@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 from torch import Tensor
 
 from lightning_gantk.errors import TrainingDiverged
-from lightning_gantk.processes import average, largest
+from lightning_gantk.processes import average, largest, processes
 from lightning_gantk.torch_internals import norm_bound
 from lightning_gantk.training.folders import checkpoint_folder
 from lightning_gantk.training.trainer import is_only_a_try, log_interval
@@ -68,7 +68,9 @@ class Watch:
     def gradient_norm(self) -> Tensor:
         """Mean over fakes x of ``|grad_x c(f(x))|``: what backpropagation has, without the factors that it puts in."""
         assert self.gradient is not None  # backpropagation is over
-        factor = len(self.gradient) * self._gan.trainer.accumulate_grad_batches / self._loss_scale()
+        # The loss is a mean over the fakes of this process, or a sum over those of all, of which each has a part.
+        count = 1 / processes() if self._gan.discriminator.single_level else len(self.gradient)
+        factor = count * self._gan.trainer.accumulate_grad_batches / self._loss_scale()
         norm = self.gradient.flatten(1).norm(dim=1).mean() * factor
         average([norm])
         return norm

@@ -10,7 +10,7 @@ from lightning_gantk.analysis import linear_modes
 from lightning_gantk.architectures import MLP
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators import CoupledParticles
-from lightning_gantk.kernels import RBF
+from lightning_gantk.kernels import RBF, EnergyDistance, InverseMultiquadric, Laplace, Polyharmonic, TransformedKernel
 
 _ONE = torch.zeros(1, 1)
 _TWO = torch.tensor([[1.5], [-1.5]])
@@ -71,9 +71,23 @@ def test_simultaneous_steps_need_decay():
         (lambda: linear_modes(_S1, _TWO, 1.5), r"'coupling' must lie in \[0, 1\]"),
         (lambda: linear_modes(_S1, _TWO, torch.eye(3)), r"must be \(2, 2\)"),
         (lambda: linear_modes(_S1, _TWO, rates=(1.0, 0.0)), "'rates' must be two positive"),
-        (lambda: linear_modes(MLP(1), _TWO), "no second derivatives where points meet"),
     ],
 )
 def test_what_cannot_be_is_refused(make, message):
     with pytest.raises(ConfigError, match=message):
         make()
+
+
+_INSIDE = TransformedKernel(MLP(1).kernel("ntk"))
+
+
+@pytest.mark.parametrize("kernel", [MLP(1), _INSIDE, Laplace(), EnergyDistance(), Polyharmonic(1.5)], ids=repr)
+def test_kernels_with_a_cusp_are_refused(kernel):
+    with pytest.raises(ConfigError, match="no second derivatives where points meet"):
+        linear_modes(kernel, _TWO)
+
+
+@pytest.mark.parametrize("size", [1e-2, 1.0, 100.0])
+@pytest.mark.parametrize("kernel", [MLP(1, "erf"), RBF(500.0), Polyharmonic(1.0, 0.5), InverseMultiquadric()], ids=repr)
+def test_smooth_kernels_are_taken_at_any_size(kernel, size):
+    assert np.isfinite(linear_modes(kernel, size * _TWO).matrix).all()

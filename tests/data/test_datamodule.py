@@ -65,6 +65,10 @@ def test_reference_is_a_fixed_choice_of_training_samples_as_many_as_held_out():
     assert contents(ready().reference_dataloader()) == reference
     assert contents(ready(seed=1).reference_dataloader()) != reference
     assert len(contents(ready(held_out=30).reference_dataloader())) == 20
+    for_the_end = ready()
+    for_the_end.test_dataset = Files(200, 12)
+    more = contents(for_the_end.reference_dataloader())
+    assert len(set(more)) == 12 and more[:7] == reference  # that of validation stays what it is
 
 
 def test_order_seed_changes_the_order_alone():

@@ -1,5 +1,6 @@
 """Folders of pictures and CelebA, from files in their true formats that the tests write."""
 
+import os
 import pickle
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 from torchvision import datasets
 
 from datamodules import CelebADataModule, ImageFolderDataModule, MappedImages, celeba, picture_files
-from datamodules.decoding import Decoder
+from datamodules.decoding import DecodedFile, Decoder
 from lightning_gantk.errors import ConfigError
 
 
@@ -88,6 +89,17 @@ def test_pictures_are_decoded_once_until_something_changes(folder, monkeypatch, 
     assert "Decoding 12 pictures" in capsys.readouterr().out
     assert len(list((folder / ".decoded").glob("16x16x3-*.npy"))) == 2
     assert not list((folder / ".decoded").glob("*.part"))
+
+
+def test_files_that_have_changed_folders_are_other_files(tmp_path):
+    for kind in "ab":
+        (tmp_path / kind).mkdir()
+        Image.new("L", (8, 8)).save(tmp_path / kind / "0.png")
+        os.utime(tmp_path / kind / "0.png", (0, 0))
+    a, b = tmp_path / "a" / "0.png", tmp_path / "b" / "0.png"
+    decoder = Decoder(image_size=8, channels=1)
+    assert DecodedFile(tmp_path, [a, b], decoder).path != DecodedFile(tmp_path, [b, a], decoder).path
+    assert DecodedFile(tmp_path, [a], decoder).path == DecodedFile(tmp_path, [b], decoder).path  # of a folder elsewhere
 
 
 def test_mapped_images_are_sent_to_workers_by_name(folder, monkeypatch):

@@ -156,7 +156,7 @@ def test_a_picture_that_cannot_be_had_says_so(tmp_path, monkeypatch):
         (lambda: targets.GaussianRing(0), "'modes' must be a whole number"),
         (lambda: targets.GaussianRing(dim=3), "'dim' must be 1 or 2"),
         (lambda: targets.GaussianRing(std=-1.0), "'std' must be"),
-        (lambda: targets.GaussianGrid(spacing=0.0), "'spacing' must be a positive number"),
+        (lambda: targets.GaussianGrid(spacing=0.0), "'spacing' must be positive"),
         (lambda: targets.RandomMixture(0), "'dim' must be"),
         (lambda: targets.Rings([]), "at least one circle"),
         (lambda: targets.TwoMoons(noise=float("nan")), "'noise' must be"),

@@ -126,7 +126,7 @@ class TestNormalized(DiscriminatorContract):
     refused = (
         (lambda: Normalized(NTKDiscriminator(RBF(), LSGAN())), "loss must be IPM"),
         (lambda: Normalized(FiniteDiscriminator(MLP(1), IPM()), by="scaled"), "needs an NTKDiscriminator"),
-        (lambda: Normalized(NTKDiscriminator(RBF(), IPM()), floor=0.0), "'floor' must be a positive number"),
+        (lambda: Normalized(NTKDiscriminator(RBF(), IPM()), floor=0.0), "'floor' must be positive"),
         (lambda: _scaled(Laplace()).fit(torch.zeros(2, 3), torch.ones(2, 3)), "has a cusp"),
         (lambda: _scaled(MLP(1)).fit(torch.zeros(2, 3), torch.ones(2, 3)), "does not say"),
     )
@@ -144,7 +144,7 @@ class TestKDEScore(DiscriminatorContract):
     refused = (
         (lambda: KDEScore(0.0, 1.0), "0 < sigma_min <= sigma_max"),
         (lambda: KDEScore(2.0, 1.0), "0 < sigma_min <= sigma_max"),
-        (lambda: KDEScore(1.0, 2.0, rho=0.0), "'rho' must be a positive number"),
+        (lambda: KDEScore(1.0, 2.0, rho=0.0), "'rho' must be positive"),
     )
 
     def make(self):
@@ -161,7 +161,7 @@ class TestDenoiserScore(DiscriminatorContract):
     refused = (
         (lambda: _denoiser_score(steps=0), "'steps' must be a whole number of at least 1"),
         (lambda: _denoiser_score(pretrain=-1), "'pretrain' must be a whole number of at least 0"),
-        (lambda: _denoiser_score(sigma_data=0.0), "'sigma_data' must be a positive number"),
+        (lambda: _denoiser_score(sigma_data=0.0), "'sigma_data' must be positive"),
         (lambda: _denoiser_score().build((2,)), "does not take samples of shape"),
         (lambda: DenoiserScore(TimedMLP((3,), (8,), embedding=4)).build((3,)), "must give samples of the shape"),
         (lambda: DenoiserScore(MLP(1)), "must be a torch module"),
@@ -266,7 +266,7 @@ class TestMomentEmbedding(DiscriminatorContract):
         (lambda: MomentEmbedding(MLP(1), width=0), "'width' must be a whole number of at least 1"),
         (lambda: MomentEmbedding(MLP(1), LSGAN()), "its loss must be IPM"),
         (lambda: MomentEmbedding(MLP(1), second=-1.0), "'second' must be a number of at least 0"),
-        (lambda: MomentEmbedding(MLP(1), ridge=0.0), "'ridge' must be a positive number"),
+        (lambda: MomentEmbedding(MLP(1), ridge=0.0), "'ridge' must be positive"),
         (lambda: MomentEmbedding(MLP(1), decay=0.0), "'decay' must lie above 0"),
         (lambda: MomentEmbedding(MLP(1)).fit(torch.zeros(2, 3), torch.ones(2, 3)), "call prepare"),
         (lambda: MomentEmbedding(MLP(1)).prepare([]), "two real samples or more"),

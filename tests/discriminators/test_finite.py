@@ -10,6 +10,8 @@ from torch import nn
 from lightning_gantk.architectures import DCGAN, MLP
 from lightning_gantk.discriminators import FiniteDiscriminator
 from lightning_gantk.discriminators.base import fitting_alone
+from lightning_gantk.discriminators.conditional import conditional
+from lightning_gantk.discriminators.labels import joined
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.losses import IPM, LSGAN, Hinge
 
@@ -34,6 +36,17 @@ def test_one_step_is_gradient_ascent_on_the_objective_with_rate_time_over_steps(
     for after, before in zip(discriminator.network.parameters(), twin.parameters(), strict=True):
         torch.testing.assert_close(after.data, before.data - 0.6 * before.grad)
     assert _make(time=0.6, steps=3)._make_optimizer(twin.parameters()).defaults["lr"] == pytest.approx(0.2)
+
+
+class _Raw(nn.Module):
+    """A parameter that nobody draws anew."""
+
+    def __init__(self):
+        super().__init__()
+        self.slope = nn.Parameter(torch.ones(3))
+
+    def forward(self, x):
+        return x @ self.slope
 
 
 def test_antisymmetric_network_starts_at_zero():
@@ -103,6 +116,32 @@ def test_images_and_convolutions_train(loss):
         assert loss.discriminator(discriminator(real), discriminator(fake)) > start
 
 
+def test_antisymmetric_network_starts_at_zero_with_spectral_norm_too():
+    discriminator = FiniteDiscriminator(MLP(2), IPM(), width=64, spectral_norm=True)
+    discriminator.build((3,))
+    assert not discriminator(torch.randn(20, 3)).any()
+
+
+def test_label_planes_of_a_conditional_network_are_not_penalised():
+    """A network of slope 1 in the sample, and of slope 5 in one class."""
+
+    class Slopes(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.slope = nn.Parameter(torch.tensor([1.0, 0.0, 5.0]))  # one coordinate, two classes
+
+        def forward(self, x):
+            return x @ self.slope
+
+    inner = FiniteDiscriminator(Slopes(), IPM(), time=1.0, gradient_penalty=1.0)
+    discriminator = conditional(inner, 2)
+    real, fake = (joined(torch.full((4, 1), place), torch.tensor([0, 1, 0, 1])) for place in (0.0, 1.0))
+    discriminator.build((2,))
+    discriminator.fit(real, fake)
+    # Ascent on E_fake f - E_real f alone: the penalty (|1| - 1)^2 and its gradient are 0.
+    torch.testing.assert_close(inner.network.slope.detach(), torch.tensor([2.0, 0.0, 5.0]))
+
+
 def test_torch_module_of_ones_own_is_trained_in_a_copy():
     module = nn.Sequential(nn.Linear(3, 16), nn.ReLU(), nn.Linear(16, 1))
     before = copy.deepcopy(module.state_dict())
@@ -123,6 +162,7 @@ def test_torch_module_of_ones_own_is_trained_in_a_copy():
         (lambda: _make(optimizer=lambda p: torch.optim.Adam(p)), "set one of them to null"),
         (lambda: _make(architecture="mlp"), "'architecture' must be an Architecture or a torch module"),
         (lambda: _make(architecture=DCGAN()).build((3,)), "DCGAN takes images"),
+        (lambda: _make(architecture=_Raw(), reset=True), "_Raw has parameters without"),
         (lambda: _make(architecture=nn.Linear(3, 2))(torch.randn(4, 3)), r"one score per sample.*got \(4, 2\)"),
     ],
 )

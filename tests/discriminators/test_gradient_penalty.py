@@ -34,6 +34,12 @@ def test_its_gradient_reaches_the_network():
     torch.testing.assert_close(slope.grad, 2 * (5 - 1) * slope.detach() / 5)
 
 
+def test_conditions_are_not_penalised():
+    penalty = GradientPenalty(1.0, 0.0, "real")
+    found = penalty(lambda x: x @ torch.tensor([3.0, 100.0]), _REAL, conditions=1)
+    torch.testing.assert_close(found, torch.tensor(9.0))
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [

@@ -1,5 +1,7 @@
 """A non-zero f_0, the same in both regimes, and the real half of IPM."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -46,20 +48,22 @@ def test_both_regimes_start_from_it(loss):
         torch.testing.assert_close(probe.grad, x / 2)
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.8])
 @pytest.mark.parametrize("loss", [IPM(), LSGAN(), Vanilla(), Hinge()])
-def test_training_from_it_solves_the_flow(loss):
-    """Against small Euler steps of the dual weights, written out in torch."""
+def test_training_from_it_solves_the_flow(loss, decay):
+    """Against small Euler steps of the dual weights, written out in torch; decay takes off f_0 too."""
     real, fake, x = _samples()
-    discriminator = NTKDiscriminator(RBF(0.5), loss, 0.5, dtype="float64", initial=InitialFunction(Bowl()))
+    given = {"dtype": "float64", "decay": decay, "initial": InitialFunction(Bowl())}
+    discriminator = NTKDiscriminator(RBF(0.5), loss, 0.5, **given)
     discriminator.fit(real, fake)
     points = torch.cat([fake, real])
     k = torch.exp(-0.5 / 2 * torch.cdist(points, points) ** 2)
     steps, w = 2_000, torch.zeros(len(points), dtype=torch.float64)
-    for _ in range(steps):
-        f = (Bowl()(points) + k @ w).requires_grad_()
+    for step in range(steps):
+        f = (Bowl()(points) * math.exp(-decay * 0.5 * step / steps) + k @ w).requires_grad_()
         (slope,) = torch.autograd.grad(loss.discriminator(f[len(fake) :], f[: len(fake)]), f)
-        w = w + 0.5 / steps * slope
-    expected = Bowl()(x) + torch.exp(-0.5 / 2 * torch.cdist(x, points) ** 2) @ w
+        w = w + 0.5 / steps * (slope - decay * w)
+    expected = Bowl()(x) * math.exp(-decay * 0.5) + torch.exp(-0.5 / 2 * torch.cdist(x, points) ** 2) @ w
     torch.testing.assert_close(discriminator(x), expected, rtol=0, atol=2e-3)  # Euler: first order in 1 / steps
 
 

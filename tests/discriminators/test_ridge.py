@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lightning_gantk.architectures import MLP
-from lightning_gantk.discriminators import NTKDiscriminator
+from lightning_gantk.discriminators import InitialFunction, NTKDiscriminator
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.kernels import RBF, Laplace
 from lightning_gantk.losses import IPM, KALE, LSGAN, Hinge, Saddle, Vanilla
@@ -71,6 +71,16 @@ def test_ridge_of_ipm_is_the_flow_for_its_inverse_time():
     torch.testing.assert_close(ridge.statistics(*scores)["mmd"], flow.statistics(*scores)["mmd"])
 
 
+@pytest.mark.parametrize("loss", [IPM(), LSGAN(), Vanilla()], ids=repr)
+def test_ridge_solution_does_not_depend_on_a_time(loss):
+    x, found = _column(0.3, 1.7), []
+    for time in (1.0, 0.0):
+        discriminator = _ridge(loss, 0.5, time=time)
+        discriminator.fit(_REAL, _FAKE)
+        found.append(discriminator(x))
+    assert torch.equal(*found) and found[0].abs().max() > 0.01
+
+
 def test_gradient_penalty_of_two_points():
     """Fake 1, real 0, the penalty at the real; lambda = alpha = 1."""
     discriminator = _ridge(IPM(), 1.0, gradient_penalty=1.0)
@@ -109,13 +119,14 @@ def test_gradient_penalty_maximises_its_objective():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: _ridge(IPM(), 0.0), "'ridge' must be a positive number"),
+        (lambda: _ridge(IPM(), 0.0), "'ridge' must be positive"),
         (lambda: _ridge(IPM(), None), "go together"),
         (lambda: _ridge(Hinge(), 1.0), "smooth slopes"),
         (lambda: _ridge(LSGAN(), 1.0, gradient_penalty=1.0), "is solved for IPM"),
         (lambda: _ridge(IPM(), 1.0, gradient_penalty=-1.0), "'gradient_penalty' must be a number of at least 0"),
         (lambda: NTKDiscriminator(_UNIT, IPM(), gradient_penalty=1.0), "is of solution='ridge'"),
         (lambda: NTKDiscriminator(_UNIT, IPM(), ridge=1.0), "go together"),
+        (lambda: _penalised(RBF(), initial=InitialFunction(MLP(1), width=2)), "f starts from 0: leave 'initial' out"),
         (lambda: _penalised(Laplace()), "takes second derivatives"),
         (lambda: _penalised(MLP(1)), "takes second derivatives"),
         (lambda: _penalised(RBF()).fit(torch.zeros(50, 100), torch.zeros(2, 100)), "5000 equations, more than 4096"),
@@ -126,5 +137,5 @@ def test_what_cannot_be_solved_is_refused(call, message):
         call()
 
 
-def _penalised(kernel):
-    return NTKDiscriminator(kernel, IPM(), solution="ridge", ridge=1.0, gradient_penalty=1.0)
+def _penalised(kernel, **options):
+    return NTKDiscriminator(kernel, IPM(), solution="ridge", ridge=1.0, gradient_penalty=1.0, **options)

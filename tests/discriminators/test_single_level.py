@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from tiny import tiny_fit, tiny_generator
 
 from lightning_gantk import GAN
 from lightning_gantk.architectures import MLP
@@ -112,6 +113,7 @@ def test_the_minimum_comes_nearer_to_the_reals_with_time(time, minimum):
         (lambda: SingleLevelNTK(_UNIT, 1.0, ridge=-1.0), "'ridge' must be a number of at least 0"),
         (lambda: SingleLevelNTK(_UNIT, 1.0, targets=(1.0, 1.0)), "must differ"),
         (lambda: SingleLevelNTK(_UNIT, 1.0, objective="hinge"), "'objective' must be"),
+        (lambda: SingleLevelNTK(_UNIT, 1.0, targets=(5.0, -3.0), objective="softmax"), "one-hot labels"),
         (lambda: SingleLevelNTK(Polyharmonic(), 1.0), "only for weights of sum 0"),
         (lambda: SingleLevelNTK(_UNIT, 1.0).fit(torch.zeros(4000, 1), torch.zeros(97, 1)), "at most 4096"),
         (lambda: GAN(Particles(4), SingleLevelNTK(_UNIT, 1.0), latents="fresh"), "latents must be 'shared'"),
@@ -121,6 +123,16 @@ def test_the_minimum_comes_nearer_to_the_reals_with_time(time, minimum):
 def test_what_cannot_be_done_is_refused(call, message):
     with pytest.raises(ConfigError, match=message):
         call()
+
+
+def test_grad_norm_is_that_of_j_at_the_fakes(tmp_path):
+    torch.manual_seed(0)
+    gan = GAN(tiny_generator(), SingleLevelNTK(_UNIT, 1.0), fake_batch_size=5)
+    seen = []
+    gan.generator.register_forward_hook(lambda _, __, samples: samples.register_hook(seen.append) and None)
+    _, trainer = tiny_fit(tmp_path, gan=gan, trainer={"max_steps": 1, "limit_val_batches": 0})
+    (gradient,) = seen
+    assert trainer.logger.of("train/grad_norm") == {0: pytest.approx(float(gradient.norm(dim=1).mean()), rel=1e-5)}
 
 
 def test_second_derivatives_are_refused():

@@ -7,7 +7,17 @@ import pytest
 import torch
 
 from datamodules.targets import GaussianMixture
-from lightning_gantk.discriminators import ExactRatio, KDEScore, NoiseInjected, Normalized, NTKDiscriminator
+from lightning_gantk.discriminators import (
+    Discriminator,
+    ExactRatio,
+    KDEScore,
+    NoiseInjected,
+    Normalized,
+    NTKDiscriminator,
+)
+from lightning_gantk.discriminators.conditional import conditional
+from lightning_gantk.discriminators.labels import joined
+from lightning_gantk.errors import ConfigError
 from lightning_gantk.kernels import RBF, Polyharmonic
 from lightning_gantk.kernels.distance import DistanceKernel
 from lightning_gantk.losses import IPM, MonoFlow
@@ -48,6 +58,41 @@ def test_noise_decays_by_fits_and_its_level_is_part_of_the_state():
     other = NoiseInjected(_infinite(_UNIT), level=1.0, decay=0.5, every=2)
     other.load_state_dict(discriminator.state_dict())
     assert other.beta == 0.25
+
+
+def test_noise_leaves_conditions_alone():
+    class Coordinates(Discriminator):
+        """Scores by one number: all coordinates, weighted."""
+
+        def __init__(self, weights):
+            super().__init__(loss=IPM(), time=None)
+            self.weights = weights
+
+        def fit(self, real, fake):
+            pass
+
+        def forward(self, x):
+            return x @ self.weights
+
+    fake = torch.randn(7, 2)
+    discriminator = conditional(NoiseInjected(Coordinates(torch.tensor([0.0, 0, 1, 10, 100])), level=1.0), 3)
+    scores = discriminator.generator_scores(joined(fake, torch.tensor([0, 1, 2, 0, 1, 2, 0])))
+    assert scores.tolist() == [1, 10, 100, 1, 10, 100, 1]
+
+
+@pytest.mark.parametrize(
+    "inner", [KDEScore(0.1, 1.0), NoiseInjected(_infinite(_UNIT), 1.0)], ids=lambda one: type(one).__name__
+)
+def test_discriminators_that_score_noisy_fakes_are_not_wrapped(inner):
+    with pytest.raises(
+        ConfigError, match=f"stands around the scores of samples, and {type(inner).__name__} scores noisy"
+    ):
+        NoiseInjected(inner, 1.0)
+
+
+def test_densities_at_levels_of_noise_take_no_classes():
+    with pytest.raises(ConfigError, match="a class has none: leave out 'classes'"):
+        conditional(KDEScore(0.1, 1.0), 3)
 
 
 @pytest.mark.parametrize(

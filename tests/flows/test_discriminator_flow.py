@@ -15,6 +15,7 @@ from lightning_gantk.errors import ConfigError
 from lightning_gantk.flows import DiscriminatorFlow, FlowGenerator, FourierTime, TimedDCGAN, TimedMLP
 from lightning_gantk.losses import IPM, Vanilla
 from lightning_gantk.testing import GeneratorContract
+from lightning_gantk.testing.several import in_processes
 
 
 class Slope(nn.Module):
@@ -84,6 +85,32 @@ def test_samples_that_have_arrived_are_left_out():
     torch.testing.assert_close(found, torch.stack(alone))
 
 
+def test_processes_take_parts_of_what_one_would_take():
+    flow = _flow(steps=5)
+
+    def work(rank):
+        torch.manual_seed(1)
+        return flow.particles(6)
+
+    parts = zip(*in_processes(work), strict=True)
+    torch.manual_seed(1)
+    for found, whole in zip(parts, flow.particles(12), strict=True):
+        torch.testing.assert_close(torch.cat(found), whole)
+
+
+def test_processes_have_noise_of_their_own_and_go_on_alike():
+    flow = FlowGenerator(Slope(0.0), IPM(), (2,), steps=7, noise=3.0)
+
+    def work(rank):
+        torch.manual_seed(1)
+        return flow.flow_each(torch.zeros(4000, 2), torch.full((4000,), 3 + rank)), torch.rand(3)
+
+    (one, after), (other, after_other) = in_processes(work)
+    assert torch.equal(after, after_other)
+    share = float((one * other).mean() / (one.std() * other.std()))
+    assert abs(share) < 5 / math.sqrt(8000)  # five standard errors of a correlation of 0
+
+
 def test_hyperparameters_are_all_that_are_no_objects():
     objects = {"network", "loss", "optimizer", "scheduler", "quality"}
     assert {*_flow().hparams} == {*inspect.signature(DiscriminatorFlow).parameters} - objects
@@ -149,7 +176,7 @@ def test_unknown_system_is_refused(tmp_path, capsys):
         (lambda: FlowGenerator(0.5, IPM(), (2,)), "'network' must be a torch module"),
         (lambda: TimedMLP(hidden=()), "'hidden' must list positive"),
         (lambda: TimedMLP(embedding=3), "'embedding' must be an even number"),
-        (lambda: TimedMLP(frequency=0.0), "'frequency' must be a positive number"),
+        (lambda: TimedMLP(frequency=0.0), "'frequency' must be positive"),
         (lambda: TimedDCGAN(channels=0), "'channels' must be a whole number of at least 1, got 0"),
         (lambda: TimedDCGAN((1, 28, 28)), "multiples of 8, which 3 blocks halve; got (1, 28, 28)"),
         (lambda: TimedDCGAN((2,)), "'in_shape' must be (C, H, W)"),

@@ -1,5 +1,7 @@
 """Particles: how far a step moves them, what a batch of them is, where they start, and that a run resumes."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,8 @@ from lightning_gantk.callbacks import LastCheckpoint
 from lightning_gantk.cli import main
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators import Particles
+from lightning_gantk.processes import average, own_part
+from lightning_gantk.testing.several import in_processes
 from lightning_gantk.training.evaluation import Evaluation
 
 SHAPES = [(1,), (2,), (1, 32, 32), (3, 8, 8)]
@@ -31,7 +35,7 @@ def test_images_cross_to_channels_last_with_no_copy():
         assert particles(particles.latent(batch)).permute(0, 2, 3, 1).is_contiguous()
 
 
-@pytest.mark.parametrize("batch", [10, 4])
+@pytest.mark.parametrize("batch", [10, 4, 25])
 @pytest.mark.parametrize("per_particle", [False, True])
 def test_a_step_moves_the_particles_of_the_batch_by_the_convention(batch, per_particle):
     particles = Particles(10, per_particle=per_particle)
@@ -40,9 +44,23 @@ def test_a_step_moves_the_particles_of_the_batch_by_the_convention(batch, per_pa
     optimizer = torch.optim.SGD(particles.parameters(), lr=0.3)
     (particles(latent) ** 2).sum(1).mean().backward()  # c(f(x)) = |x|^2, with gradient 2 x
     optimizer.step()
-    expected = before.clone()
-    expected[latent] -= 0.3 * 2 * before[latent] / (1 if per_particle else batch)
+    copies = torch.bincount(latent, minlength=10)[:, None]
+    expected = before - 0.3 * 2 * before * (copies.clamp(max=1) if per_particle else copies / batch)
     torch.testing.assert_close(particles.samples.detach(), expected)
+
+
+def test_particles_of_several_processes_move_by_their_own_gradients():
+    particles = Particles(5, per_particle=True)
+
+    def work(rank):
+        mine = copy.deepcopy(particles)
+        latent = own_part(mine.latent(14))  # each particle two or three times
+        mine(latent).square().sum(1).mean().backward()
+        average([mine.samples.grad])
+        return mine.samples.grad
+
+    for gradient in in_processes(work):
+        torch.testing.assert_close(gradient, 2 * particles.samples.detach())
 
 
 def test_small_batches_are_choices_without_repetition_that_the_generator_fixes():

@@ -26,13 +26,13 @@ def _network():
     return FiniteDiscriminator(MLP(1), Vanilla(), width=8, time=0.5)
 
 
-def _gan(discriminator, lr=0.3, generator=None, updates="alternating", **optimizer):
+def _gan(discriminator, lr=0.3, generator=None, updates="alternating", fakes=12, **optimizer):
     torch.manual_seed(0)
     return GAN(
         generator or Particles(12, noise=0.5, per_particle=True),
         discriminator,
         optimizer=lambda parameters: torch.optim.SGD(parameters, lr=lr, **optimizer),
-        fake_batch_size=12,
+        fake_batch_size=fakes,
         updates=updates,
     )
 
@@ -86,6 +86,8 @@ def test_reals_that_stay_are_stored_once(tmp_path):
     [
         (lambda: _gan(_kernel(), generator=CoupledParticles(12)), "particles of their own"),
         (lambda: _gan(_kernel(), momentum=0.5), "without momentum"),
+        (lambda: _gan(_kernel(), fakes=24), "set model.fake_batch_size to their number, 12; it is 24"),
+        (lambda: _gan(_kernel(), fakes=4), "set model.fake_batch_size to their number, 12; it is 4"),
         (lambda: _gan(_kernel(), maximize=True), "without momentum, weight decay and maximize"),
         (lambda: _gan(_network(), updates="simultaneous"), "updates='alternating'"),
         (lambda: _gan(KDEScore(sigma_min=0.1, sigma_max=1.0)), "scores fakes as they are"),

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 from torch_fidelity.metric_prc import prc_features_to_metric
+from torchmetrics import Metric
 from torchmetrics.image import StructuralSimilarityIndexMeasure
 from torchmetrics.image.inception import InceptionScore
 from torchmetrics.text import BLEUScore
@@ -82,9 +83,21 @@ def test_pairs_of_generated_images_are_compared():
     assert float(metric.compute()["alike"]) == pytest.approx(1, abs=1e-5)
 
 
+class _Forgetful(Metric):
+    """Tells reals from fakes, and resets both."""
+
+    def update(self, images, real):
+        pass
+
+    def compute(self):
+        pass
+
+
 def test_metric_that_is_none_of_images_is_refused():
     with pytest.raises(ConfigError, match="must be a metric of torchmetrics"):
         TorchMetric(nn.Identity())
+    with pytest.raises(ConfigError, match="cannot forget fakes and keep reals"):
+        TorchMetric(_Forgetful())
     images = TorchMetric(BLEUScore())
     with pytest.raises(ConfigError, match=r"takes images \(N, C, H, W\)"):
         images.update(torch.zeros(3, 2), real=False)

@@ -8,7 +8,7 @@ import torch
 from tiny import TinyDiscriminator, TinyQuality, tiny_fit
 
 from lightning_gantk import bridge
-from lightning_gantk.callbacks import Budget, LastCheckpoint, budget
+from lightning_gantk.callbacks import Budget, ChangedSettings, LastCheckpoint, budget
 from lightning_gantk.errors import ConfigError
 
 _ENDLESS = {"max_steps": -1, "val_check_interval": 5}
@@ -61,9 +61,10 @@ def _parts(clock):
     return {"discriminator": discriminator, "quality": quality}
 
 
-def test_training_stops_at_its_seconds_and_validates_once_more(tmp_path, clock):
-    made = Budget(17, clock="cpu")
-    _, trainer = tiny_fit(tmp_path, made, trainer=_ENDLESS, **_parts(clock))
+@pytest.mark.parametrize("sanity", [0, 2])
+def test_training_stops_at_its_seconds_and_validates_once_more(sanity, tmp_path, clock):
+    made, options = Budget(17, clock="cpu"), {**_ENDLESS, "num_sanity_val_steps": sanity}
+    _, trainer = tiny_fit(tmp_path, made, trainer=options, **_parts(clock))
     assert trainer.global_step == 9  # of 2 s each: neither validations nor compilations count
     assert made.spent == pytest.approx(18)
     assert trainer.logger.of("time/training") == {5: pytest.approx(10), 9: pytest.approx(18)}
@@ -83,17 +84,45 @@ def test_resumed_run_has_what_is_left(tmp_path, clock):
     assert third.global_step == 9  # a run that was done takes no step more
 
 
+class Rates(Budget):
+    """Keeps the learning rates of all steps."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.rates = []
+
+    def on_train_batch_start(self, trainer, *args):
+        super().on_train_batch_start(trainer, *args)
+        self.rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+
+def _sgd(lr):
+    return {"optimizer": lambda parameters: torch.optim.SGD(parameters, lr=lr)}
+
+
 def test_learning_rate_falls_with_what_is_spent(tmp_path, clock):
-    rates = []
-
-    class Rates(Budget):
-        def on_train_batch_start(self, trainer, *args):
-            super().on_train_batch_start(trainer, *args)
-            rates.append(trainer.optimizers[0].param_groups[0]["lr"])
-
     made = Rates(8, clock="cpu", schedule="cosine")
-    tiny_fit(tmp_path, made, trainer=_ENDLESS, optimizer=lambda p: torch.optim.SGD(p, lr=0.1), **_parts(clock))
-    assert rates == pytest.approx([0.05 * (1 + math.cos(math.pi * share)) for share in (0, 0.25, 0.5, 0.75)])
+    tiny_fit(tmp_path, made, trainer=_ENDLESS, **_sgd(0.1), **_parts(clock))
+    assert made.rates == pytest.approx([0.05 * (1 + math.cos(math.pi * share)) for share in (0, 0.25, 0.5, 0.75)])
+
+
+def test_all_processes_take_the_rate_of_the_one_that_has_spent_most(tmp_path, clock, monkeypatch):
+    ahead = lambda number, device: number if isinstance(number, bool) else number + 2  # noqa: E731 - another process is
+    monkeypatch.setattr(budget, "largest", ahead)
+    made = Rates(8, clock="cpu", schedule="cosine")
+    tiny_fit(tmp_path, made, trainer={**_ENDLESS, "max_steps": 3}, **_sgd(0.1), **_parts(clock))
+    assert made.rates == pytest.approx([0.05 * (1 + math.cos(math.pi * share)) for share in (0.25, 0.5, 0.75)])
+
+
+def test_resumed_run_with_another_rate_goes_on_at_its_place_in_the_schedule(tmp_path, clock):
+    parts = {"trainer": {**_ENDLESS, "max_steps": 2}}
+    first = Rates(8, clock="cpu", schedule="cosine")
+    _, trainer = tiny_fit(tmp_path, first, LastCheckpoint(), **parts, **_sgd(0.1), **_parts(clock))
+    path = LastCheckpoint.path(trainer)
+    made = Rates(8, clock="cpu", schedule="cosine")
+    changed = ChangedSettings({"optimizer"})
+    tiny_fit(tmp_path, made, changed, ckpt_path=path, trainer=_ENDLESS, **_sgd(0.2), **_parts(clock))
+    assert made.rates == pytest.approx([0.1 * (1 + math.cos(math.pi * share)) for share in (0.5, 0.75)])
 
 
 def test_two_schedules_are_refused(tmp_path):
@@ -105,7 +134,7 @@ def test_two_schedules_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"seconds": 0}, "must be a positive number, got 0"),
+        ({"seconds": 0}, "must be positive, got 0"),
         ({"seconds": 1, "clock": "sun"}, "must be 'wall' or 'cpu', got 'sun'"),
         ({"seconds": 1, "schedule": "linear"}, "must be 'cosine' or null, got 'linear'"),
         ({"schedule": "cosine"}, "needs its 'seconds'"),

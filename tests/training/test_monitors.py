@@ -81,6 +81,12 @@ def test_spectrum_of_a_finite_discriminator_is_nothing(tmp_path):
     assert monitor.latest == {}
 
 
+def test_spectrum_of_samples_with_classes_is_nothing(tmp_path):
+    generator = DCGANGenerator((3, 8, 8), 3, 2, classes=2)
+    gan, monitor = GAN(generator, NTKDiscriminator(MLP(hidden_layers=1), IPM())), KernelSpectrum()
+    assert monitor.measure(None, gan, torch.randn(4, 3, 8, 8)) == {}
+
+
 def test_spectrum_is_drawn_in_tensorboard(tmp_path):
     logger = TensorBoardLogger(tmp_path, "run", default_hp_metric=False)
     discriminator = NTKDiscriminator(MLP(hidden_layers=1), IPM())

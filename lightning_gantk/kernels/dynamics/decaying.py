@@ -32,7 +32,6 @@ class DecayingFlow(OneSolver):
 
     @property
     def remaining(self) -> float:
-        """What is left of f_0 at the end."""
         return math.exp(-self.decay * self.time)
 
     @property

@@ -99,6 +99,11 @@ class GradientFlow:
         return self.weights_by_products(lambda v: scores(kernel, points, points, v), mass, fake, f_0)
 
     @property
+    def remaining(self) -> float:
+        """What is left of f_0 in the function at time t: all of it, without decay."""
+        return 1.0
+
+    @property
     def whole(self) -> bool:
         """Whether weights that are not constant need all of K in every process, and are not found by shares."""
         return False
