@@ -24,8 +24,8 @@ class Layer(ABC):
     """A layer. One of your own builds its module; what its kernel is, ``kernels.recursions`` is told.
 
     Attributes:
-        cusp: Whether its kernel may have a cusp at equal samples, as ReLU's has. Who does not say has one: near samples
-            are then worked out from exact differences, which a smooth kernel can do without.
+        cusp: Whether its kernel may have a cusp at equal samples, as ReLU's has. A layer that does not say is taken to
+            have one: near samples are then worked out from exact differences, which a smooth kernel can do without.
         children: The layers that it is made of.
     """
 

@@ -94,7 +94,7 @@ def configuration(folder: Path, file: str, *, size: int | None = None) -> tuple[
     """The text for a folder's pictures, and how many there are.
 
     Args:
-        folder: It.
+        folder: The folder.
         file: Name that the text will have.
         size: Pixels on a side; the pictures decide where none is given.
 

@@ -33,7 +33,7 @@ class Landmarks:
         self._warned = False
 
     def draw(self, fakes: int, reals: int) -> tuple[np.ndarray, np.ndarray] | None:
-        """Numbers of fakes and of reals, as many of either as is their share of the batch and at least one; None where
+        """Indices of fakes and of reals, as many of either as is their share of the batch and at least one; None where
         all samples would be landmarks, and training on them is exact.
         """
         if self.count >= fakes + reals:

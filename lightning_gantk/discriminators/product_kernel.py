@@ -15,7 +15,7 @@ class ProductKernel(Discriminator):
     r"""The flow under the product kernel :math:`k(x, x') [l = l']` of samples x with classes l.
 
     Points of different classes do not meet, so that the flow falls apart into one for each class, over its points alone
-    and with the masses 1/n and 1/m of the whole batch: K small problems, which together cost a K-th of one.
+    and with the masses 1/n and 1/m of the whole batch: K small problems, which together cost 1/K of the one large one.
 
     Args:
         inner: Kernel, loss, time, and how they are solved.

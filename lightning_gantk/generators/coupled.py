@@ -110,7 +110,7 @@ class CoupledParticles(Generator):
     def latent(
         self, n: int, *, device: torch.device | str | None = None, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Numbers of ``n`` particles, as those of ``Particles``."""
+        """Indices of ``n`` particles, as those of ``Particles``."""
         return self.particles.latent(n, device=device, generator=generator)
 
     def population(self) -> Tensor:

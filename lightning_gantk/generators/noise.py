@@ -1,4 +1,4 @@
-"""Generators of noise: what those have in common whose latents are independent coordinates."""
+"""Generators of noise: what generators share whose latents are independent noise coordinates."""
 
 from collections.abc import Sequence
 

@@ -95,7 +95,7 @@ class Particles(Generator):
     def latent(
         self, n: int, *, device: torch.device | str | None = None, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Numbers of ``n`` particles, ``(n,)``, int64."""
+        """Indices of ``n`` particles, ``(n,)``, int64."""
         count = len(self.samples)
         if n >= count:
             return torch.arange(n, device=device) % count

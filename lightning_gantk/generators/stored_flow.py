@@ -39,7 +39,7 @@ class StoredFlow:
     change.
 
     Args:
-        folder: It.
+        folder: The folder.
     """
 
     def __init__(self, folder: str | Path):

@@ -23,7 +23,7 @@ class TorchMetric(Quality):
     validation logs is that of real images in the place of generated ones.
 
     Args:
-        metric: It, made.
+        metric: The metric, constructed.
         name: Of the value; that of its class where none is given: ``inception_score``. A second value is that name with
             ``_std``.
         images: What it takes: "bytes", 0 to 255; "unit", [0, 1]; "signed", [-1, 1]; "auto" goes by its ``normalize``,

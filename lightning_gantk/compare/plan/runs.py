@@ -121,7 +121,7 @@ def arguments(run: Run, configs: Path | None = None) -> list[str]:
     """Words for ``train.py fit``: the run's layers, and its seed.
 
     Args:
-        run: It.
+        run: The run.
         configs: Folder with the copies that ``copy_configs`` made; the files themselves where none is given.
     """
     words: list[str] = []

@@ -14,7 +14,7 @@ class CellSearch:
     """The trials of one cell, in order.
 
     Args:
-        cell: It.
+        cell: The combination.
         plan: Of its search.
         folder: Where its file is, ``<comparison>/search``.
 
@@ -80,7 +80,7 @@ def known_runs(specification: Specification, found: list[CellSearch]) -> list[Ru
     """The runs that are known so far: trials, and what follows from them; without a search all there are.
 
     Args:
-        specification: It.
+        specification: The comparison's.
         found: Its ``searches``.
     """
     if specification.search is None:
