@@ -101,12 +101,13 @@ def _with(network: nn.Module, parameters: dict[str, Tensor]) -> Callable[[Tensor
     return lambda x: functional_call(network, parameters, (x,))
 
 
-def _parameters(network: nn.Module) -> dict[str, Tensor]:
+def parameters_of(network: nn.Module) -> dict[str, Tensor]:
+    """Those of a network by name, without a graph."""
     return {name: parameter.detach() for name, parameter in network.named_parameters()}
 
 
 def _by_jacobians(network: nn.Module, function: Callable, x: Tensor, y: Tensor) -> Tensor:
-    parameters = _parameters(network)
+    parameters = parameters_of(network)
 
     def rows(samples: Tensor) -> Tensor:
         """``(N, O, P)``."""
@@ -123,7 +124,7 @@ def _by_jacobians(network: nn.Module, function: Callable, x: Tensor, y: Tensor) 
 
 
 def _by_products(network: nn.Module, function: Callable, x: Tensor, y: Tensor) -> Tensor:
-    parameters = _parameters(network)
+    parameters = parameters_of(network)
 
     def pair(one: Tensor, other: Tensor) -> Tensor:
         """``(O, O)``: the columns are forward-mode derivatives along the rows of the other's Jacobian."""

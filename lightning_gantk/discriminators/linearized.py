@@ -12,7 +12,7 @@ from lightning_gantk.architectures import Architecture, Network
 from lightning_gantk.checks import number, whole
 from lightning_gantk.discriminators.base import Discriminator, check_batch, fitting_alone
 from lightning_gantk.discriminators.tangent_flow import TangentFlow
-from lightning_gantk.empirical import empirical_ntk
+from lightning_gantk.empirical import empirical_ntk, parameters_of
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.losses import AdversarialLoss
 
@@ -147,7 +147,7 @@ class LinearizedDiscriminator(Discriminator):
         self._check(x)
         wide = x.to(self.direction.dtype)
         with torch.autocast(x.device.type, enabled=False):
-            scores = jvp(self._function(network, wide), (_parameters(network),), (self._split(self.direction),))[1]
+            scores = jvp(self._function(network, wide), (parameters_of(network),), (self._split(self.direction),))[1]
             if self.origin is not None:
                 scores = scores + _flat(network(wide)) - _flat(self.origin(wide))
         return scores.to(x.dtype)
@@ -171,7 +171,7 @@ class LinearizedDiscriminator(Discriminator):
         self._fits = state["fits"]
 
     def _train(self, network: nn.Module, points: Tensor, mass: Tensor, fakes: int) -> None:
-        parameters = _parameters(network)
+        parameters = parameters_of(network)
         function = self._function(network, points)
         _, pullback, *_ = vjp(function, parameters)
 
@@ -199,7 +199,7 @@ class LinearizedDiscriminator(Discriminator):
         return lambda parameters: _flat(functional_call(network, parameters, (x,)))
 
     def _split(self, flat: Tensor) -> dict[str, Tensor]:
-        parameters = _parameters(self._built(flat))
+        parameters = parameters_of(self._built(flat))
         parts = flat.split([parameter.numel() for parameter in parameters.values()])
         return {name: part.view_as(p) for (name, p), part in zip(parameters.items(), parts, strict=True)}
 
@@ -217,10 +217,6 @@ class LinearizedDiscriminator(Discriminator):
 
     def extra_repr(self) -> str:
         return f"loss={self.loss!r}, time={self.time:g}, keep={self.keep}, decay={self.decay:g}"
-
-
-def _parameters(network: nn.Module) -> dict[str, Tensor]:
-    return {name: parameter.detach() for name, parameter in network.named_parameters()}
 
 
 def _flat(scores: Tensor) -> Tensor:

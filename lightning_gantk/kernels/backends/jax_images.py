@@ -37,8 +37,8 @@ class JaxImages(Differentiable):
         rows, columns = self._tile(x, y)
 
         def against(x: Array) -> Array:
-            pixels, side = _pixels(x), self._side(_pixels(x))
-            return tiles.by_rows(lambda y: self._values(pixels, side, _pixels(y)), y, columns).T
+            pixels, side = tiles.pixels(x), self._side(tiles.pixels(x))
+            return tiles.by_rows(lambda y: self._values(pixels, side, tiles.pixels(y)), y, columns).T
 
         return tiles.by_rows(against, x, rows)
 
@@ -48,8 +48,8 @@ class JaxImages(Differentiable):
         parts = tiles.split(points, count, each), tiles.split_weights(weights, count, each)
 
         def of(x: Array) -> Array:
-            pixels, side = _pixels(x), self._side(_pixels(x))
-            return tiles.accumulate(lambda part: part[1] @ self._values(pixels, side, _pixels(part[0])), parts)
+            pixels, side = tiles.pixels(x), self._side(tiles.pixels(x))
+            return tiles.accumulate(lambda part: part[1] @ self._values(pixels, side, tiles.pixels(part[0])), parts)
 
         return tiles.by_rows(of, x, rows)
 
@@ -59,11 +59,11 @@ class JaxImages(Differentiable):
         parts = tiles.split(points, count, each), tiles.split_weights(weights, count, each)
 
         def of(x: Array) -> tuple[Array, Array]:
-            pixels = _pixels(x)
+            pixels = tiles.pixels(x)
             side, pull_side = jax.vjp(self._side, pixels)
 
             def against(part: tuple[Array, Array]) -> tuple[Array, Array, Any]:
-                p, w = _pixels(part[0]), part[1]
+                p, w = tiles.pixels(part[0]), part[1]
                 values, pull = jax.vjp(lambda x, side: self._values(x, side, p), pixels, side)
                 return (w @ values, *pull(jnp.broadcast_to(w[:, None], values.shape)))
 
@@ -80,8 +80,8 @@ class JaxImages(Differentiable):
             x, weights = tile
 
             def against(part: tuple[Array, Array]) -> Array:
-                p = _pixels(part[0])
-                _, pull = jax.vjp(lambda x: self._values(_pixels(x), self._side(_pixels(x)), p), x)
+                p = tiles.pixels(part[0])
+                _, pull = jax.vjp(lambda x: self._values(tiles.pixels(x), self._side(tiles.pixels(x)), p), x)
                 return pull(part[1])[0]
 
             # filling has weight 0
@@ -107,8 +107,3 @@ class JaxImages(Differentiable):
         cross = functools.reduce(jnp.add, [(a - b) * (a + b) for a, b in channels]) / len(channels)
         difference = jax.lax.stop_gradient(cross)
         return self.recursion.kernel(v, difference, side, self._side(p))
-
-
-def _pixels(images: Array) -> Array:
-    """``(channels, H, W, N)``."""
-    return jnp.moveaxis(images, (0, 3), (3, 0))

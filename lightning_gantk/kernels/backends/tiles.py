@@ -58,3 +58,8 @@ def accumulate(function: Callable[[Any], Any], tiles: Any) -> Any:
 
     zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(function, first))
     return jax.lax.scan(add, zeros, tiles)[0]
+
+
+def pixels(images: jax.Array) -> jax.Array:
+    """Images ``(N, H, W, C)`` as ``(C, H, W, N)``."""
+    return jnp.moveaxis(images, (0, 3), (3, 0))

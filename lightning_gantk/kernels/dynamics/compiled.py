@@ -1,6 +1,5 @@
 """The infinite-width discriminator in JAX: everything between the two crossings of the bridge, compiled."""
 
-import contextlib
 from collections.abc import Callable
 
 import jax
@@ -10,6 +9,7 @@ import numpy as np
 from lightning_gantk.kernels import expansion
 from lightning_gantk.kernels.base import Kernel
 from lightning_gantk.kernels.dynamics import accuracy, piecewise
+from lightning_gantk.kernels.dynamics.dtypes import OfDtype
 from lightning_gantk.kernels.dynamics.gradient_flow import GradientFlow, Solved, keeps_gram
 from lightning_gantk.kernels.dynamics.messages import Messages
 from lightning_gantk.kernels.dynamics.problem import (
@@ -24,7 +24,7 @@ from lightning_gantk.kernels.dynamics.problem import (
 from lightning_gantk.kernels.dynamics.together import Together
 
 
-class CompiledDiscriminator:
+class CompiledDiscriminator(OfDtype):
     """Compiled functions of one kernel and one flow. Shapes alone decide on compilations: counts are arguments.
 
     Args:
@@ -69,10 +69,6 @@ class CompiledDiscriminator:
             jax.jit, (accuracy.places, accuracy.disturbed, accuracy.distance, accuracy.change)
         )
         self._solve_stiff, self._together = solve_stiff, Together(kernel, flow, solve_stiff)
-
-    def precision(self) -> contextlib.AbstractContextManager:
-        """The context in which arrays of the dtype exist."""
-        return jax.enable_x64(True) if self.dtype == "float64" else contextlib.nullcontext()
 
     def fit(
         self,

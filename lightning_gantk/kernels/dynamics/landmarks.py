@@ -8,8 +8,6 @@ P) w``, and costs R pairs of each sample instead of P. The dual weights w of all
 the same solvers, which see k_R through its product with a vector: 4 P R operations and 2 R^2.
 """
 
-import contextlib
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +18,7 @@ from lightning_gantk.kernels import expansion
 from lightning_gantk.kernels.base import Kernel
 from lightning_gantk.kernels.dynamics import piecewise
 from lightning_gantk.kernels.dynamics.accuracy import shares_of
+from lightning_gantk.kernels.dynamics.dtypes import OfDtype
 from lightning_gantk.kernels.dynamics.gradient_flow import GradientFlow, Solved, keeps_gram
 from lightning_gantk.kernels.dynamics.problem import (
     Count,
@@ -36,7 +35,7 @@ _MORE_JITTER = 10  # times, where the factorisation fails
 _TRIES = 6
 
 
-class OnLandmarks:
+class OnLandmarks(OfDtype):
     """Compiled functions of one kernel and one flow, for fits on landmarks.
 
     Args:
@@ -46,7 +45,7 @@ class OnLandmarks:
     """
 
     def __init__(self, kernel: Kernel, flow: GradientFlow, dtype: str):
-        self._dtype, self._flow = dtype, flow
+        self.dtype, self._flow = dtype, flow
         self._constant = flow.loss.slopes == "constant" or flow.time == 0
         # Closures, so that each discriminator has a compilation cache of its own that ends with it.
         self._batch = jax.jit(lambda *arguments: problem(dtype, *arguments))
@@ -57,10 +56,6 @@ class OnLandmarks:
         self._solve = jax.jit(lambda *arguments: _solve(flow, *arguments), static_argnums=4)
         self._condensed, self._back = jax.jit(_condensed), jax.jit(back)
         self._error = jax.jit(lambda *arguments: _error(kernel, *arguments), static_argnums=(3, 6))
-
-    def precision(self) -> contextlib.AbstractContextManager:
-        """The context in which arrays of the dtype exist."""
-        return jax.enable_x64(True) if self._dtype == "float64" else contextlib.nullcontext()
 
     def fit(
         self,
@@ -93,7 +88,7 @@ class OnLandmarks:
             problem = points, mass, landmarks, len(fake), f_0
         found, values, lower = (self._by_closed_form if self._constant else self._by_products)(*problem)
         with jax.enable_x64(True):
-            condensed = self._condensed(lower, values).astype(self._dtype)
+            condensed = self._condensed(lower, values).astype(self.dtype)
         with self.precision():
             exact, ours = (points, found.weights, len(fake)), (landmarks, condensed, len(marks[0]))
             error = self._error(points[looks], *exact, *ours)
@@ -129,14 +124,14 @@ class OnLandmarks:
         if not self._flow.on_host:
             return self._solve(matrix, lower, mass, f_0, fakes)
         host, host_lower, host_mass, host_f_0 = jax.device_get((matrix, lower, mass, f_0))
-        gram = LowRank(solve_triangular(host_lower, host.T.astype(np.float64), lower=True).T, self._dtype)
+        gram = LowRank(solve_triangular(host_lower, host.T.astype(np.float64), lower=True).T, self.dtype)
         return solved_on_host(self._flow, gram, host_mass, fakes, host_f_0, next(iter(mass.devices())))
 
     def _check_size(self, points: int, landmarks: int) -> None:
-        if not keeps_gram(points * landmarks, jnp.dtype(self._dtype).itemsize):
+        if not keeps_gram(points * landmarks, jnp.dtype(self.dtype).itemsize):
             raise ConfigError(
                 f"{landmarks} features of {points} samples make a matrix of "
-                f"{points * landmarks * jnp.dtype(self._dtype).itemsize / 2**30:.1f} GiB, more than 2: take fewer "
+                f"{points * landmarks * jnp.dtype(self.dtype).itemsize / 2**30:.1f} GiB, more than 2: take fewer "
                 "features or samples, or IPM, which needs none."
             )
 

@@ -7,7 +7,6 @@ With w the witness of IPM and ``S f = (d_a f(y_j) / sqrt M)_ja`` over the M real
 so that f is a sum over derivatives of the kernel too: ``f(x) = sum_p w_p k(x, p) + sum_j d_j . grad_2 k(x, y_j)``.
 """
 
-import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import jax.numpy as jnp
 
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.kernels.distance import DistanceKernel
+from lightning_gantk.kernels.dynamics.dtypes import OfDtype
 
 MOST = 4096  # unknowns: reals times coordinates
 
@@ -40,7 +40,7 @@ class PenalisedWitness:
     fakes: int
 
 
-class PenalisedDiscriminator:
+class PenalisedDiscriminator(OfDtype):
     """Compiled functions of one kernel, as ``CompiledDiscriminator`` has them.
 
     Args:
@@ -64,10 +64,6 @@ class PenalisedDiscriminator:
         self._both = jax.jit(
             lambda x, p, w, d: jax.vmap(jax.value_and_grad(lambda x: _score(_pair(kernel), x, p, w, d)))(x)
         )
-
-    def precision(self) -> contextlib.AbstractContextManager:
-        """The context in which arrays of the dtype exist."""
-        return jax.enable_x64(True) if self.dtype == "float64" else contextlib.nullcontext()
 
     def fit(
         self,

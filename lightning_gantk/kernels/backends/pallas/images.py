@@ -106,7 +106,7 @@ class PallasImages(Backend):
         parts = tiles.split(points, count, each), tiles.split_weights(weights, count, each)
 
         def of(x: Array) -> tuple[Array, Array]:
-            pixels = _pixels(tiles.fill(x, up_to(len(x), self._lanes(x))))
+            pixels = tiles.pixels(tiles.fill(x, up_to(len(x), self._lanes(x))))
             (tapes, tail), pull = jax.vjp(self._tapes, pixels)
             side = _Side(pixels, tapes, tail, self.chain.exact(pixels))
             sums = tiles.accumulate(lambda part: self._sums(side, part[0], part[1]), parts)
@@ -140,7 +140,7 @@ class PallasImages(Backend):
 
     def _side(self, samples: Array, multiple: int) -> "_Side":
         """Samples filled up to a multiple."""
-        pixels = _pixels(tiles.fill(samples, up_to(len(samples), multiple)))
+        pixels = tiles.pixels(tiles.fill(samples, up_to(len(samples), multiple)))
         tapes, tail = self._tapes(pixels)
         return _Side(pixels, tapes, tail, self.chain.exact(pixels))
 
@@ -240,11 +240,6 @@ class _Side(NamedTuple):
     def stage(self, stage: int) -> tuple[Tape, Exact]:
         """What pairs need after a window."""
         return self.tapes[stage], self.exact[stage]
-
-
-def _pixels(images: Array) -> Array:
-    """``(channels, H, W, N)``."""
-    return jnp.moveaxis(images, (0, 3), (3, 0))
 
 
 def _columns(arrays: Any) -> Any:
