@@ -191,7 +191,7 @@ class GANCommand(CommandLine):
         if self.subcommand == "fit":
             metric = options.best_checkpoint.monitor
             yield from [options.budget] if options.budget.seconds is not None else []
-            yield callbacks.MonitoredNames(self._expected)
+            yield from (callbacks.LastValidation(), callbacks.MonitoredNames(self._expected))
             yield from (options.sample_grid, callbacks.RunSummary(metric), callbacks.KeepLoggedPoints())
             yield callbacks.LogHyperparameters({"seed": options.seed_everything}, metric)
             yield from self._resumed.callbacks()

@@ -28,6 +28,7 @@ _MODULES = (
     "lightning_gantk.metrics",
     "datamodules",
     "datamodules.targets",
+    "lightning.pytorch.loggers",
     "torch.optim",
     "torch.optim.lr_scheduler",
 )
@@ -91,8 +92,12 @@ def explain(message: str, parser: ArgumentParser, command: str) -> str:
         command: "fit", for instance.
     """
     lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
-    told = [_HEADING.sub("", line) for line in lines if not _NOISE.match(line)]
-    what = "; ".join(dict.fromkeys(line for line in told if line)) or message
+    taken = set(re.findall(r"Problem with given class_path '([^']+)'", message))  # by another type
+    told = [_HEADING.sub("", line) for line in lines if not _NOISE.match(line) and _refused(line) not in taken]
+    told = [line for line in told if line]
+    if all(line.startswith("Given value: ") for line in told):  # of several types each has refused the class
+        told = [line for line in lines if _refused(line) not in (None, *taken)] or told
+    what = "; ".join(dict.fromkeys(told)) or message
     where = ".".join(re.findall(r'Parser key "([^"]+)":', message)).removeprefix(f"{command}.")
     classes = re.findall(r"class_path[= ]'([^']+)'", message)
     values = re.findall(r"(?:Given|Got) value: ([A-Za-z_][\w.]+)", message)
@@ -100,6 +105,12 @@ def explain(message: str, parser: ArgumentParser, command: str) -> str:
         what, classes, parser
     )
     return shortened(_plain(f"{where + ': ' if where else ''}{told}".replace(f" {command}.", " ")))
+
+
+def _refused(line: str) -> str | None:
+    """The class that a line says is none of a kind."""
+    found = re.match(r"Import path ([\w.]+) does not (?:correspond to a subclass of|implement protocol)", line)
+    return found and found[1]
 
 
 def shortened(text: str) -> str:
@@ -185,7 +196,7 @@ def _plain(text: str) -> str:
     )
     text = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text)
     text = re.sub(r"\btyping\.|\bcollections\.abc\.", "", text)
-    text = re.sub(r"(?:; )expected (?=')", " or ", text)
+    text = re.sub(r"(?:; )expected (?='|(?:bool|int|float|str)\b)", " or ", text)
     return re.sub(r"\.? Got value: ([^,]+), got \1$", r", got \1", text).replace(". Got value: ", ", got ")
 
 
@@ -211,16 +222,32 @@ def _in_words(what: str, classes: list[str], parser: ArgumentParser) -> str:
         return f"{found[1]} is no {found[2]}: {_PROTOCOLS.get(found[2], 'its methods take other arguments')}"
     if found := re.search(r"the following arguments are required: (architecture\b.*)", what):
         return f"required: {found[1]}{_ARCHITECTURE}"
-    if found := re.search(r"Expected '([^']+)' to be a subclass of <class '(\w+)'>", what):
-        return f"{found[1]} is no {found[2]}"
-    if found := re.search(r"Import path ([\w.]+) does not correspond to a subclass of (\w+)", what):
-        return f"{found[1]} is no {found[2]}"
+    if found := re.search(r"expects a function or a callable class: module '([\w.]+)' has no attribute '(\w+)'", what):
+        return _absent(f"{found[1]}.{found[2]}")
+    for refusal in (
+        r"Expected '([^']+)' to be a subclass of <class '(\w+)'>",
+        r"Import path ([\w.]+) does not correspond to a subclass of (\w+)",
+    ):
+        if found := re.search(refusal, what):
+            return _of_another_kind(found[1], [found[2]])
     if kinds := re.findall(r"Import path does not (?:correspond to a subclass of|implement protocol) (\w+)", what):
         given = what.rpartition(" ")[2]
         if "Quality" in kinds and given.startswith("torchmetrics."):
             return f"{given} is a metric of torchmetrics: give it as lightning_gantk.metrics.TorchMetric(metric=...)."
-        return f"{given} is no {' or '.join(kinds)}"
+        return _of_another_kind(given, kinds)
     return re.sub(r"Expected an? <class '([^']+)'>", r"expected \1", what).replace("; Given value: ", ", got ")
+
+
+def _of_another_kind(class_path: str, kinds: list[str]) -> str:
+    """What a class is none of; a kernel in the place of an architecture has a key of its own."""
+    told = f"{class_path} is no {' or '.join(kinds)}"
+    if "Architecture" not in kinds or "." not in class_path:
+        return told
+    from lightning_gantk.kernels.base import Kernel
+
+    module, _, name = class_path.rpartition(".")
+    found = getattr(importlib.import_module(module), name, None)
+    return f"{told}; a kernel is given as 'kernel'" if inspect.isclass(found) and issubclass(found, Kernel) else told
 
 
 def _absent(class_path: str) -> str:
@@ -235,9 +262,11 @@ def _absent(class_path: str) -> str:
 
 
 def _nearest(name: str, known: dict[str, str]) -> str:
-    found = difflib.get_close_matches(name, known, n=3)
+    small = {one.lower(): one for one in known}
+    found = difflib.get_close_matches(name.lower(), small, n=3)
+    found = found or [one for one in small if len(name) > 2 and name.lower() in one][:3]
     if found:
-        return f"; did you mean {' or '.join(known[near] for near in found)}?"
+        return f"; did you mean {' or '.join(known[small[near]] for near in found)}?"
     return f"; it may be one of {', '.join(known.values())}." if 0 < len(known) < 15 else "."
 
 

@@ -5,6 +5,7 @@ from lightning_gantk.callbacks.changed_settings import ChangedSettings
 from lightning_gantk.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from lightning_gantk.callbacks.diversity import SampleDiversity
 from lightning_gantk.callbacks.hyperparameters import LogHyperparameters
+from lightning_gantk.callbacks.last_validation import LastValidation
 from lightning_gantk.callbacks.logged_points import KeepLoggedPoints
 from lightning_gantk.callbacks.monitor import Monitor
 from lightning_gantk.callbacks.monitored_names import MonitoredNames
@@ -27,6 +28,7 @@ __all__ = [
     "KeepLoggedPoints",
     "KernelSpectrum",
     "LastCheckpoint",
+    "LastValidation",
     "LogHyperparameters",
     "Monitor",
     "MonitoredNames",

@@ -80,7 +80,7 @@ class Measured(LightningModule, ABC):
         Raises:
             ConfigError: If they cannot be made, or not used here.
         """
-        self.configure_optimizers()
+        schedules.check(self.configure_optimizers())
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         schedules.step(scheduler)

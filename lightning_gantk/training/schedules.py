@@ -1,6 +1,7 @@
 """The generator's optimizer, and learning-rate schedules: by generator steps, or by validations."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -51,6 +52,22 @@ def _for_lightning(make: Callable[[Optimizer], LRScheduler | ReduceLROnPlateau],
         raise ConfigError(f"The learning-rate schedule cannot be made: {error}") from error
     # Lightning would step a plateau schedule by epochs, and after the checkpoints of a validation are saved.
     return {"scheduler": scheduler, "interval": "step", "reduce_on_plateau": False}
+
+
+def check(made: Any) -> None:
+    """Takes one step of the schedule that ``configured`` made, if there is one, of which nothing is kept.
+
+    Raises:
+        ConfigError: If it cannot take it.
+    """
+    if not isinstance(made, dict):
+        return
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the optimizer takes none
+            step(made["lr_scheduler"]["scheduler"])
+    except (ArithmeticError, TypeError, ValueError) as error:
+        raise ConfigError(f"The learning-rate schedule cannot take a step: {error}.") from error
 
 
 def step(scheduler: LRScheduler | ReduceLROnPlateau) -> None:

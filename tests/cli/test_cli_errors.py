@@ -27,6 +27,20 @@ from lightning_gantk.cli import main
         ("--model.generator.init_args.channels x", "model.generator.channels: expected int, got x"),
         ("--model.discriminator.init_args.loss LSGN", "discriminator.loss: .* no class 'LSGN'; did you mean .*LSGAN"),
         ("--model.optimizer.init_args.lrr 1", "Adam has no option 'lrr'; did you mean lr"),
+        ("--model.optimizer torch.optim.Adamm", "no class 'torch.optim.Adamm'; did you mean torch.optim.Adam"),
+        (
+            "--model.discriminator MomentEmbedding --model.discriminator.loss IPM "
+            "--model.discriminator.architecture DCGAN --model.discriminator.architecture.top flaten",
+            "architecture.top: expected 'flatten' or 'global_average', got flaten",
+        ),
+        (
+            "--model.discriminator NTKDiscriminator --model.discriminator.loss IPM "
+            "--model.discriminator.architecture lightning_gantk.kernels.RBF",
+            "RBF is no Architecture; a kernel is given as 'kernel'",
+        ),
+        ("--model.scheduler CosineAnnealingLR --model.scheduler.T_max 0", "schedule cannot take a step: .*zero"),
+        ("--trainer.logger wandb", "no class 'wandb'; did you mean lightning.pytorch.loggers.WandbLogger"),
+        ("--seed_everything abc", "seed_everything: expected bool or int, got abc"),
         ("--model.fake_batch_size x", "model.fake_batch_size: expected int, got x"),
         ("--model.statistics_evry 3", "no key 'model.statistics_evry'; did you mean model.statistics_every"),
         ("--trainer.max_step 3", "no key 'trainer.max_step'; did you mean trainer.max_steps"),

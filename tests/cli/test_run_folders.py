@@ -74,6 +74,8 @@ def test_tensorboard_has_every_point_once_after_a_resume(config, monkeypatch):
     for tag in whole.Tags()["scalars"]:
         if not tag.startswith("time/"):
             points, expected = ([(e.step, e.value) for e in log.Scalars(tag)] for log in (resumed, whole))
+            if tag.startswith("val/"):
+                points = [point for point in points if point[0] != 5]  # the end of a part, which is validated
             assert points == expected, tag
     steps, expected = ([event.step for event in log.Images("samples")] for log in (resumed, whole))
     assert len(steps) == len(set(steps))
