@@ -139,7 +139,7 @@ class GANCommand(CommandLine):
             if before.get(key) is not None:
                 self.config[command].model[key] = before[key]
         if keys := _differing(before, self.config[command].model):
-            told = ", ".join(f"model.{key}" for key in keys[:5]) + (" and others" if len(keys) > 5 else "")
+            told = ", ".join(keys[:4]) + (" and others" if len(keys) > 4 else "")
             print(f"The model is set up as in {path}, which differs from the settings given in {told}.")
 
     def _settings(self) -> dict[str, Any]:
@@ -232,6 +232,8 @@ class GANCommand(CommandLine):
         """Measures on the samples held out for the end, where the data have such; else on those of validation."""
         _has_something_to_measure(model, "test")
         self.trainer.test(model, **kwargs)
+        if self.datamodule.test_dataset is None and announced_rank() == 0:
+            print("The data hold no samples out for the end: these are those by which validation chooses.")
 
     def predict(self, model: Measured, ckpt_path: str, **kwargs: Any) -> None:
         """Samples from the generator in a checkpoint; no data are read, but where ``refine`` follows real samples."""
@@ -337,6 +339,11 @@ def _has_something_to_measure(model: Measured, command: str) -> None:
 
 
 def _differing(before: Any, after: Any) -> list[str]:
-    """The keys by which two parts of a configuration differ."""
+    """The keys by which two configurations of a model differ, classes first and with both names."""
     one, other = dict(before.items()), dict(after.items())
-    return sorted(key for key in {**one, **other} if one.get(key) != other.get(key))
+    keys = sorted(key for key in {**one, **other} if one.get(key) != other.get(key))
+    classes = [key for key in keys if key.endswith("class_path")]
+    names = {key: [str(part.get(key)).rpartition(".")[-1] for part in (other, one)] for key in classes}
+    told = [f"model.{key.removesuffix('.class_path')} ({new} and not {old})" for key, (new, old) in names.items()]
+    changed = tuple(key.removesuffix("class_path") for key in classes)  # whose options go with them
+    return told + [f"model.{key}" for key in keys if not key.startswith(changed or ("\0",))]

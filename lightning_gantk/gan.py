@@ -1,5 +1,6 @@
 """The training step, the same for every discriminator."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, cast
@@ -14,7 +15,7 @@ from datamodules.base import DataModule
 from datamodules.loader import collate
 from lightning_gantk import bridge
 from lightning_gantk.checks import whole
-from lightning_gantk.discriminators.base import Discriminator
+from lightning_gantk.discriminators.base import Discriminator, optimizers_without_state
 from lightning_gantk.discriminators.conditional import conditional
 from lightning_gantk.discriminators.given_gradient import with_gradient
 from lightning_gantk.discriminators.labels import joined, parted, shape_with_label
@@ -159,7 +160,7 @@ class GAN(Measured):
         self._compiled = bridge.compile_seconds() or 0.0  # seconds that are logged already
         if compile_generator:
             generator.compile()  # in place: parameters keep their names
-        self._looked = False  # at the values of a batch
+        self._looked = self._saved = False  # whether a batch's values were looked at, whether a checkpoint was saved
         self.discriminator.build(self._seen_shape)
 
     @property
@@ -302,6 +303,15 @@ class GAN(Measured):
             named = {f"train/{name}": value for name, value in zip(found, values, strict=True)}
             for logger in self.trainer.loggers:  # not self.log: Lightning would repeat them until the epoch ends
                 logger.log_metrics(named, watch.index)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if not self._saved and (lost := optimizers_without_state(self.discriminator)):
+            warnings.warn(
+                f"Checkpoints do not hold the optimizer of {', '.join(lost)}, which a resumed run starts anew: save it "
+                "in get_extra_state and take it back in set_extra_state.",
+                stacklevel=2,
+            )
+        self._saved = True
 
     def refined(self, samples: Tensor) -> Tensor:
         if self.refine is None:

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.losses import IPM, AdversarialLoss
@@ -20,6 +21,10 @@ _busy: set[int] = set()  # ids of discriminators that are being fitted; not in t
 
 class Discriminator(nn.Module, ABC):
     """Trained by ``fit`` on a batch, then called for scores. One of your own implements ``fit`` and ``forward``.
+
+    Parameters are made in ``build``, which knows the shape of samples, or before; ``fit`` alone trains them, so that
+    they ask for no gradient in ``forward``. What training needs to go on beside parameters and buffers, an optimizer's
+    moments say, is given to checkpoints by ``get_extra_state`` and taken back by ``set_extra_state``.
 
     Args:
         loss: The adversarial loss; its generator half is read by the training step.
@@ -162,6 +167,12 @@ class Discriminator(nn.Module, ABC):
         if self.has_witness and isinstance(self.loss, IPM) and self.time:
             found["mmd"] = (found["objective"] / self.time).clamp(min=0).sqrt()
         return found
+
+
+def optimizers_without_state(discriminator: Discriminator) -> list[str]:
+    """Kinds of modules in a discriminator that hold an optimizer, of which ``get_extra_state`` saves nothing."""
+    found = (one for one in discriminator.modules() if any(isinstance(v, Optimizer) for v in vars(one).values()))
+    return [type(one).__name__ for one in found if type(one).get_extra_state is nn.Module.get_extra_state]
 
 
 def check_batch(real: Tensor, fake: Tensor) -> None:

@@ -115,7 +115,10 @@ class DiscriminatorContract(Contract):
         with torch.no_grad():
             after = loss.discriminator(*(discriminator(batch) for batch in _batch(shape)))
         before = loss.discriminator(torch.zeros(1), torch.zeros(1))
-        wrong = f"L is {float(after):g} after fit, and {float(before):g} where all scores are 0."
+        wrong = (
+            f"L is {float(after):g} after fit, and {float(before):g} where all scores are 0: say `improves = False` of "
+            "one that one fit does not take so far."
+        )
         self.claim(after > before, wrong, Discriminator.fit)
 
     def test_generator_loss_is_that_of_the_scores_after_fit(self, shape: tuple[int, ...]) -> None:
@@ -166,7 +169,7 @@ class DiscriminatorContract(Contract):
         x = torch.randn(4, *shape)
         scores = [self._after_another_fit(one, x) for one in (first, second)]
         what = "scores after one more fit of another that took its state"
-        self.same(scores[1], scores[0], what, torch.nn.Module.state_dict)
+        self.same(scores[1], scores[0], what, Discriminator)
 
     def test_copies_go_on_alike(self, shape: tuple[int, ...]) -> None:
         discriminator = self._fitted(shape)

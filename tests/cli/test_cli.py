@@ -182,6 +182,10 @@ def test_predict_takes_the_model_from_the_checkpoint_and_says_so(config, capsys)
     cli = main(["predict", "--config", "tiny.yaml", "--ckpt_path", "last", *other])
     told = capsys.readouterr().out
     assert "differs from the settings given in model.generator.init_args.channels." in told
+    other = ["--model.generator", "MLPGenerator", "--model.generator.out_shape", "[1, 8, 8]"]
+    main(["predict", "--config", "tiny.yaml", *other, "--ckpt_path", "last"])
+    told = capsys.readouterr().out
+    assert "given in model.generator (DCGANGenerator and not MLPGenerator)." in told
     assert cli.model.generator.network[-2].in_channels == 2
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback, LightningDataModule, Trainer, seed_everything
 from lightning.pytorch.cli import ReduceLROnPlateau
-from tiny import Memory, TinyData, TinyDiscriminator, TinyQuality, tiny_generator, tiny_trainer
+from tiny import Memory, TinyData, TinyDiscriminator, TinyQuality, tiny_fit, tiny_generator, tiny_trainer
 
 from datamodules import MNISTDataModule
 from lightning_gantk.architectures import MLP
@@ -261,3 +262,28 @@ def test_resume_of_a_discriminator_with_memory_is_exact(name, updates, tmp_path)
     _run(tmp_path, LastCheckpoint(), gan=gan(), max_steps=4)  # amid the second epoch
     last = tmp_path / "checkpoints" / "last.ckpt"
     _assert_goes_on(_run(tmp_path, gan=gan(), ckpt_path=last), whole, name)
+
+
+class WithAdam(TinyDiscriminator):
+    """Keeps moments that no checkpoint has."""
+
+    def __init__(self):
+        super().__init__()
+        self.optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
+
+
+class WithSavedAdam(WithAdam):
+    def get_extra_state(self):
+        return self.optimizer.state_dict()
+
+    def set_extra_state(self, state):
+        self.optimizer.load_state_dict(state)
+
+
+def test_optimizer_that_no_checkpoint_holds_is_told_once(tmp_path):
+    with pytest.warns(UserWarning, match="do not hold the optimizer of WithAdam") as told:
+        tiny_fit(tmp_path / "lost", LastCheckpoint(), discriminator=WithAdam(), trainer={"limit_val_batches": 0})
+    assert len([one for one in told if "WithAdam" in str(one.message)]) == 1
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="Checkpoints do not hold")
+        tiny_fit(tmp_path / "saved", LastCheckpoint(), discriminator=WithSavedAdam(), trainer={"limit_val_batches": 0})
