@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-import torch
 import yaml
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -238,8 +237,7 @@ class GANCommand(CommandLine):
     def predict(self, model: Measured, ckpt_path: str, **kwargs: Any) -> None:
         """Samples from the generator in a checkpoint; no data are read, but where ``refine`` follows real samples."""
         options = self.config_init["predict"].save_predictions
-        generator = torch.Generator().manual_seed(options.seed)
-        latents = model.generator.latent(options.num_samples, generator=generator)
+        latents = model.generator.fixed_latent(options.num_samples, options.seed)
         batches = DataLoader(as_dataset(latents), batch_size=256)
         model.show_reals(self.datamodule)
         self.trainer.predict(model, dataloaders=batches, ckpt_path=ckpt_path, return_predictions=False)

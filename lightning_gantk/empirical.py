@@ -6,6 +6,7 @@ a dense layer's part is ``(a_x . a_y) D_x D_y^T`` with a its input and D the bac
 weights is ever made. Samples must not see each other: BatchNorm in training has no kernel.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -167,12 +168,13 @@ def _signals(
     """Of every dense layer its inputs ``(N, I)`` and the derivatives of the outputs in what it gives, ``(N, O, W)``."""
     seen: list[tuple[Tensor, Tensor, nn.Linear | NTKDense]] = []
 
-    def keep(layer: nn.Linear | NTKDense, inputs: tuple[Tensor], given: Tensor) -> None:
+    def keep(layer: nn.Linear | NTKDense, inputs: tuple[Tensor], given: Tensor) -> Tensor:
         if inputs[0].ndim != 2:
             raise ConfigError(
                 f"method='structured' takes dense layers on (N, features); one was given {tuple(inputs[0].shape)}."
             )
         seen.append((inputs[0].detach(), given, layer))
+        return given.clone()  # which an activation may overwrite in place
 
     layers = _dense(network).values()
     handles = [layer.register_forward_hook(keep) for layer in layers]
@@ -197,8 +199,13 @@ def _dense(network: nn.Module) -> dict[str, "nn.Linear | NTKDense"]:
 
 
 def _unstructured(network: nn.Module) -> list[str]:
-    """Names of parameters that are in no dense layer."""
-    inside = {id(parameter) for layer in _dense(network).values() for parameter in layer.parameters()}
+    """Names of parameters that are not just the weight or the bias of one dense layer."""
+    uses = Counter(id(parameter) for _, parameter in network.named_parameters(remove_duplicate=False))
+    own = set()
+    for layer in _dense(network).values():
+        parameters = dict(layer.named_parameters(recurse=False))
+        own |= {id(parameters[name]) for name in ("weight", "bias") if name in parameters and "weight" in parameters}
+    inside = {one for one in own if uses[one] == 1}  # others are tied
     return [name for name, parameter in network.named_parameters() if id(parameter) not in inside]
 
 

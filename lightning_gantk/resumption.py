@@ -76,9 +76,10 @@ def only_longer(found: list[Change]) -> bool:
 
 
 def parts(found: list[Change]) -> set[str]:
-    """Which parts of the model have changed: of "optimizer", "scheduler", "discriminator", "quality"."""
+    """Which parts have changed: of "optimizer", "scheduler", "discriminator", "quality" and "budget", its schedule."""
     names = ("optimizer", "scheduler", "discriminator", "quality")
-    return {name for name in names for change in found if _below(change.key, f"model.{name}")}
+    found_parts = {name for name in names for change in found if _below(change.key, f"model.{name}")}
+    return found_parts | {"budget" for change in found if _below(change.key, "budget")}
 
 
 def told(found: list[Change], source: str) -> str:
@@ -91,7 +92,9 @@ def told(found: list[Change], source: str) -> str:
 
 def _of_the_course(settings: dict[str, Any]) -> dict[str, Any]:
     kept = {key: settings[key] for key in ("model", "data", "seed_everything") if key in settings}
-    trainer = settings.get("trainer") or {}
+    trainer, budget = settings.get("trainer") or {}, settings.get("budget") or {}
+    schedule = budget.get("schedule")  # of the learning rate, by its seconds, which else are a length alone
+    kept["budget"] = {"schedule": schedule, "seconds": budget.get("seconds") if schedule else None}
     return {**kept, "trainer": {key: trainer[key] for key in _TRAINER if key in trainer}}
 
 

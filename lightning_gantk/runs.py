@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
-from lightning_gantk import trust
+from lightning_gantk import checkpoint_files, trust
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.processes import announced_rank
 from lightning_gantk.training.own_folder import LOCK
@@ -41,13 +41,24 @@ def find_checkpoint(wanted: str | Path | None, root: str | Path, name: str | Non
         found = sorted(Path(root).glob(pattern), key=lambda path: path.stat().st_mtime)
         if not found:
             raise ConfigError(f"there is no {wanted} checkpoint: no file {Path(root) / pattern}.")
-        return found[-1]
+        return _chosen(found) if wanted == "best" else found[-1]
     path = Path(wanted)
     if path.is_dir():
         path = path / "checkpoints" / "last.ckpt"
     if not path.is_file():
         raise ConfigError(f"there is no checkpoint {path}.")
     return path
+
+
+def _chosen(found: list[Path]) -> Path:
+    """The best of the latest run of these checkpoints: which of several it is, the last one's callbacks know."""
+    latest = found[-1]
+    of_run, last = [path for path in found if path.parent == latest.parent], latest.with_name("last.ckpt")
+    if len(of_run) == 1 or not last.exists():
+        return latest
+    states = checkpoint_files.read(last).get("callbacks", {}).values()
+    names = {Path(state["best_model_path"]).name for state in states if state.get("best_model_path")}
+    return next((path for path in of_run if path.name in names), latest)
 
 
 def folder_of(checkpoint: Path) -> Path | None:

@@ -33,7 +33,7 @@ class Run:
     step: int
 
     def fitted(self) -> Discriminator:
-        """The discriminator as the next generator step would fit it."""
+        """The discriminator, fitted to these samples as a generator step fits it to its own."""
         self.discriminator.fit(self.real, self.fake)
         return self.discriminator
 
@@ -48,6 +48,8 @@ class Run:
         architecture = getattr(kernel, "architecture", pattern)
         if not isinstance(architecture, Architecture):
             raise ConfigError(f"The run's discriminator has no architecture, which this picture needs: {kernel!r}.")
+        if getattr(kernel, "kind", "ntk") != "ntk":
+            raise ConfigError("This picture is of networks trained whole, and the run's kernel is of kind 'nngp'.")
         if self.discriminator.time is None:
             raise ConfigError("The run's discriminator has an optimizer of its own and no training time: give 'time'.")
         return architecture, self.discriminator.loss, self.discriminator.time
@@ -102,5 +104,5 @@ def load(checkpoint: str | Path, *, trusted: bool = False) -> Run:
     real = torch.stack([data.train_dataset[i] for i in range(min(len(data.train_dataset), data.batch_size, _MOST))])
     latent = gan.generator.population()
     if latent is None:
-        latent = gan.generator.latent(len(real), generator=torch.Generator().manual_seed(0))
+        latent = gan.generator.fixed_latent(len(real), 0)
     return Run(real, gan.sample(latent[:_MOST]), gan.discriminator, step)

@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from lightning_gantk.architectures import DCGAN, MLP
 from lightning_gantk.empirical import cheapest, empirical_ntk
@@ -50,6 +51,41 @@ def test_methods_agree_on_layers_with_biases(outputs):
         for other in others:
             torch.testing.assert_close(other, first)
         torch.testing.assert_close(empirical_ntk(network, x, y, outputs), first)
+
+
+def test_activations_in_place_are_the_same():
+    torch.manual_seed(0)
+    dense, x = [nn.Linear(3, 6), nn.Linear(6, 6), nn.Linear(6, 1)], torch.randn(4, 3).double()
+    kernels = []
+    for in_place in (False, True):
+        between = [nn.LeakyReLU(0.2, inplace=in_place) for _ in range(2)]
+        network = nn.Sequential(dense[0], between[0], dense[1], between[1], dense[2]).double()
+        kernels += [empirical_ntk(network, x, method=m) for m in ("structured", "jacobian")]
+    for kernel in kernels[1:]:
+        torch.testing.assert_close(kernel, kernels[0])
+
+
+class Tied(nn.Module):
+    """One weight in two layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False)
+        self.second.weight = self.first.weight
+
+    def forward(self, x):
+        return self.second(torch.tanh(self.first(x))).sum(1)
+
+
+@pytest.mark.parametrize(
+    "make", [Tied, lambda: nn.Sequential(spectral_norm(nn.Linear(3, 5)), nn.Tanh(), nn.Linear(5, 1))]
+)
+def test_weights_that_are_more_than_a_layer_s_own_are_no_structure(make):
+    torch.manual_seed(0)
+    network, x = make().double().eval(), torch.randn(4, 3).double()
+    with pytest.raises(ConfigError, match="all in dense layers"):
+        empirical_ntk(network, x, method="structured")
+    torch.testing.assert_close(empirical_ntk(network, x), empirical_ntk(network, x, method="jacobian"))
 
 
 def test_convolutions_have_jacobians_and_products():

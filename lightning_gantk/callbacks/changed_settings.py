@@ -11,10 +11,11 @@ class ChangedSettings(Callback):
     - A discriminator, or metrics, start anew: their state in the checkpoint is passed over.
     - An optimizer of the same class keeps its moments and takes the new options; of another class it starts anew. A
       schedule that has not changed goes on where it was, in proportion to the new learning rate.
+    - A budget's schedule that has changed, or is gone, begins with the learning rate that the old one began with.
     - A schedule that has changed starts at its beginning, from the optimizer's learning rate.
 
     Args:
-        parts: What has changed: of "optimizer", "scheduler", "discriminator", "quality".
+        parts: What has changed: of "optimizer", "scheduler", "discriminator", "quality" and "budget", its schedule.
         same_optimizer: Whether the optimizer is of the same class.
 
     Examples:
@@ -36,9 +37,14 @@ class ChangedSettings(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         checkpoint, self._checkpoint = self._checkpoint, None
-        if checkpoint is None or not self.parts & {"optimizer", "scheduler"}:
+        if checkpoint is None or not self.parts & {"optimizer", "scheduler", "budget"}:
             return
         (old,) = checkpoint["optimizer_states"]
+        if "budget" in self.parts:  # the learning rate is where its schedule had brought it
+            for group in old["param_groups"]:
+                group["lr"] = group.pop("initial_lr", group["lr"])
+        if not self.parts & {"optimizer", "scheduler"}:
+            return
         new = trainer.optimizers[0].state_dict()
         schedules = [config.scheduler.state_dict() for config in trainer.lr_scheduler_configs]
         if "scheduler" not in self.parts:

@@ -28,7 +28,8 @@ class SampleDiversity(Monitor):
 
     Args:
         every_n_steps: Generator steps from one measurement to the next.
-        num_samples: How many samples of either kind; the same number for figures that are to compare.
+        num_samples: How many samples of either kind, at most as many as are held out and as there are particles; the
+            same number for figures that are to compare.
 
     Raises:
         ConfigError: If a number is not positive; in training, if there is no data module to compare with.
@@ -44,15 +45,18 @@ class SampleDiversity(Monitor):
         whole("num_samples", num_samples, of="of SampleDiversity")
         self.num_samples = num_samples
         self._held_out: dict[str, float] = {}
-        self._length = 0.0  # h
+        self._length, self._count = 0.0, 0  # h, and how many samples of either kind
 
     def measure(self, trainer: Trainer, gan: "GAN", real: Tensor) -> dict[str, float]:
         if not self._held_out:
-            distances = _distances(held_out_samples(trainer, self.num_samples).to(real.device))
+            held_out, population = held_out_samples(trainer, self.num_samples), gan.generator.population()
+            # As many of either: more samples look more diverse, and copies of particles less.
+            self._count = len(held_out) if population is None else min(len(held_out), len(population))
+            distances = _distances(held_out[: self._count].to(real.device))
             self._length = float(_off_diagonal(distances).median()) / 2
             found = self._figures(distances)
             self._held_out = {f"{name}_held_out": value for name, value in found.items()}
-        return {**self._figures(_distances(fixed_samples(gan, self.num_samples))), **self._held_out}
+        return {**self._figures(_distances(fixed_samples(gan, self._count))), **self._held_out}
 
     def _figures(self, distances: Tensor) -> dict[str, float]:
         mean = float(_off_diagonal(distances).mean())

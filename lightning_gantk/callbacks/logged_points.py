@@ -4,6 +4,8 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from lightning_gantk.callbacks.budget import SECONDS
+
 _KEY = "logged_points"
 
 
@@ -31,7 +33,12 @@ class KeepLoggedPoints(Callback):
         sources = [self._validated, *(getattr(logger, "latest", (-1, {})) for logger in trainer.loggers)]
         points = [found for step, found in sources if step == trainer.global_step]
         own = ("train/", "time/", "epoch")  # which Lightning logs under the number of the steps before
-        merged = {n: float(value) for found in points for n, value in found.items() if not n.startswith(own)}
+        merged = {
+            name: float(value)
+            for found in points
+            for name, value in found.items()
+            if name == SECONDS or not name.startswith(own)  # a budget logs its seconds itself
+        }
         checkpoint[_KEY] = (trainer.global_step, merged)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:

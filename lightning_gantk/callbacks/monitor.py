@@ -80,7 +80,7 @@ class Monitor(Callback, ABC):
 
 def fixed_samples(gan: "GAN", count: int) -> Tensor:
     """Samples ``(count, ...)`` from latents that are always the same, in float32."""
-    latent = gan.generator.latent(count, generator=torch.Generator().manual_seed(_SEED))
+    latent = gan.generator.fixed_latent(count, _SEED)
     return torch.cat([gan.sample(part) for part in latent.split(_BATCH)]).float()
 
 

@@ -107,5 +107,5 @@ class ScorePictures(Callback):
     def _samples(gan: "GAN", batch: Tensor) -> Tensor:
         latent = gan.generator.population()
         if latent is None:
-            latent = gan.generator.latent(len(batch), generator=torch.Generator().manual_seed(_SEED))
+            latent = gan.generator.fixed_latent(len(batch), _SEED)
         return gan.sample(latent[:_MOST]).to(batch)

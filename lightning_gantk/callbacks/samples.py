@@ -112,10 +112,9 @@ class SampleGrid(Callback):
 
     def _latents(self, gan: "GAN") -> Tensor:
         """Of one row for each class, with the same noise in all rows, where the generator has classes."""
-        stream = torch.Generator().manual_seed(_SEED)
         columns = self._columns(gan)
         if columns is None:
-            return gan.generator.latent(self.num_samples, generator=stream)
+            return gan.generator.fixed_latent(self.num_samples, _SEED)
         rows = []
         for number in range(gan.generator.classes or 0):
             labels = torch.full((columns,), number)

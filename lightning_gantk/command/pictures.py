@@ -273,7 +273,7 @@ def neighbours(
     gan, data, step = opened(checkpoint, trusted=trust)
     data.prepare_data()
     data.setup("fit")
-    latent = gan.generator.latent(count, generator=torch.Generator().manual_seed(seed))
+    latent = gan.generator.fixed_latent(count, seed)
     distances, others = nearest(fake := gan.sample(latent), training_batches(data, num_train))
     title = f"mean distance {float(distances.mean()):.3g}, step {step:,}"
     images = torch.cat([fake, others])
@@ -311,7 +311,7 @@ def flow(
     held_out = list(data.val_dataloader())
     real, sampler = torch.cat(held_out), module.sampler
     shown, looked = even(sampler.steps, panels), even(sampler.steps, places)
-    latent = sampler.latent(len(real), generator=torch.Generator().manual_seed(seed))
+    latent = sampler.fixed_latent(len(real), seed)
     samples = samples_at(sampler.eval(), latent, [*shown, *looked])
     values, name = None, ""
     if module.quality is not None:

@@ -65,6 +65,14 @@ class Generator(nn.Module, ABC):
                 gives the same samples on every device.
         """
 
+    def fixed_latent(self, n: int, seed: int) -> Tensor:
+        """The latents ``(n, ...)`` that a seed gives in evaluation, on the CPU: of samples that are looked at."""
+        training, self.training = self.training, False
+        try:
+            return self.latent(n, generator=torch.Generator().manual_seed(seed))
+        finally:
+            self.training = training
+
     def latent_of(
         self, labels: Tensor, *, device: torch.device | str | None = None, generator: torch.Generator | None = None
     ) -> Tensor:

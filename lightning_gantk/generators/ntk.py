@@ -15,6 +15,8 @@ from lightning_gantk.generators.latent import LatentSampler
 from lightning_gantk.generators.latent_kernel import LatentKernel
 from lightning_gantk.generators.start_map import StartMap, shaped
 
+_BESIDE = 1_640_531_527  # from a seed of Z to one of other latents; torch takes 32 bits of either
+
 
 class NTKGenerator(Generator):
     r"""The limit of ``NetworkGenerator`` at infinite width: ``g(z) = g_0(z) + Gamma(z, Z) A``.
@@ -91,6 +93,10 @@ class NTKGenerator(Generator):
         self.register_buffer("latents", latents)
         self.register_buffer("size", size)
         self.register_buffer("matrix", matrix / size, persistent=False)  # the latents say what it is
+
+    def fixed_latent(self, n: int, seed: int) -> Tensor:
+        """As the base class has it; others than those of Z, which a seed gives too."""
+        return super().fixed_latent(n, seed + _BESIDE)
 
     def latent(
         self, n: int, *, device: torch.device | str | None = None, generator: torch.Generator | None = None

@@ -81,7 +81,7 @@ def grid(images: Tensor, *, columns: int, title: str, rows: Sequence[str] = ()) 
 
 def _noise(gan: GAN, count: int, seed: int) -> tuple[Tensor, Tensor | None]:
     """Latents ``(count, d)``; of a generator with classes without the part that says which, and that part."""
-    latent = gan.generator.latent(count, generator=torch.Generator().manual_seed(seed))
+    latent = gan.generator.fixed_latent(count, seed)
     if not latent.is_floating_point() or latent.ndim != 2:
         raise ConfigError(f"{type(gan.generator).__name__} has no latents to go along: its samples are numbered.")
     if gan.generator.classes is None:

@@ -18,6 +18,7 @@ from tiny import write_config
 from lightning_gantk import GAN
 from lightning_gantk.callbacks.predictions import as_bytes
 from lightning_gantk.cli import main
+from lightning_gantk.runs import find_checkpoint
 
 _TRAIN = Path(__file__).parents[2] / "train.py"
 
@@ -165,6 +166,30 @@ def test_resume_from_last_finds_the_latest_run(config):
     main(["fit", "--config", "tiny.yaml", "--ckpt_path", "last"])
     steps = [_state(f"runs/tiny/version_{k}/checkpoints/last.ckpt")["global_step"] for k in (0, 1)]
     assert steps == [4, 6]
+
+
+def test_best_is_the_best_of_the_latest_run(config):
+    main(["fit", "--config", "tiny.yaml", "--best_checkpoint.keep", "3"])
+    folder = Path("runs/tiny/version_0/checkpoints")
+    fid = {path: float(path.stem.rpartition("fid")[2]) for path in folder.glob("best*")}
+    best = min(fid, key=fid.__getitem__)
+    for number, path in enumerate([best, *sorted(set(fid) - {best})]):  # the best is the oldest
+        os.utime(path, (number, number))
+    assert len(fid) > 1 and find_checkpoint("best", "runs") == best
+
+
+def test_run_that_goes_on_without_the_schedule_of_a_budget_takes_its_whole_rate(config, capsys):
+    budget = ["--budget.seconds", "1000", "--budget.schedule", "cosine"]
+    rate = ["--model.optimizer", "SGD", "--model.optimizer.lr", "0.1", "--trainer.max_steps"]
+    main(["fit", "--config", "tiny.yaml", *budget, *rate, "2"])
+    checkpoint = Path("runs/tiny/version_0/checkpoints/last.ckpt")
+    state = torch.load(checkpoint, weights_only=True)
+    state["optimizer_states"][0]["param_groups"][0]["lr"] = 1e-6  # as at the end of the seconds
+    torch.save(state, checkpoint)
+    capsys.readouterr()
+    command = main(["fit", "--config", "tiny.yaml", *rate, "4", "--ckpt_path", str(checkpoint)])
+    assert "budget.schedule: cosine -> None" in capsys.readouterr().out
+    assert command.trainer.optimizers[0].param_groups[0]["lr"] == 0.1
 
 
 def test_resume_from_before_the_end_leaves_the_old_run_alone(config):

@@ -35,6 +35,12 @@ def test_resumed_run_counts_each_step_once_and_no_time_between(tmp_path):
     assert series.seconds() == pytest.approx({0: 1, 10: 3, 20: 5, 30: 7})
 
 
+def test_validations_are_on_the_clock_of_the_budget(tmp_path):
+    _write(tmp_path, [(0, 9.0, 1), (10, 5.0, 70), (15, 4.0, 90), (20, 3.0, 120)], name="val/fid")
+    _write(tmp_path, [(0, 0.0, 1), (10, 2.0, 70), (20, 4.0, 120)], begins=_START + 1, name="time/training")
+    assert Logs(tmp_path).refresh().scalars["val/fid"].seconds() == pytest.approx({0: 0, 10: 2, 15: 3, 20: 4})
+
+
 def test_first_of_two_values_of_a_step_counts(tmp_path):
     _write(tmp_path, [(0, 5.0, 1), (0, 6.0, 9)])  # TensorBoard's HPARAMS tab repeats a metric
     assert Logs(tmp_path).refresh().scalars["loss"].points == {0: (5.0, pytest.approx(1))}

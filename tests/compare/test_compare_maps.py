@@ -1,5 +1,6 @@
 """Phase diagrams: what a specification may ask for, the means in the cells, and the pictures."""
 
+import dataclasses
 import math
 import time
 from pathlib import Path
@@ -68,6 +69,13 @@ def test_cells_are_means_over_seeds_in_the_order_of_the_values(specification):
     np.testing.assert_allclose(slow.errors[0], 0.5, rtol=1e-5)
 
 
+def test_cell_without_runs_is_empty(specification):
+    results = collect(specification)
+    without = [one for one in results.runs if one.run.cell != results.cells[0]]
+    found = panels(dataclasses.replace(results, runs=without), specification.maps[0], "val/fid")
+    assert sum(int(np.isnan(panel.means).sum()) for panel in found) == 2 + 1  # two cells have not finished
+
+
 def test_picture_has_numbers_contours_and_theory(specification):
     results, asked = collect(specification), specification.maps[0]
     figure = draw(results, asked, "val/fid")
@@ -105,6 +113,8 @@ def test_report_has_the_maps_and_saves_them(specification):
         ([{**_MAP, "theory": "x.real"}], "'x.real' is not allowed"),
         ([{**_MAP, "theory": "sqrt(x, out=y)"}], "is not allowed"),
         ([{**_MAP, "theory": "'a' * x"}], "is not allowed"),
+        ([{**_MAP, "theory": "max(x, y, 2 * x)"}], "max takes 2 numbers, not 3"),
+        ([{**_MAP, "theory": "log(x, y)"}], "log takes 1 numbers, not 2"),
     ],
 )
 def test_what_cannot_be_a_map_is_refused(maps, message, tmp_path):

@@ -187,6 +187,19 @@ def test_trials_that_diverge_never_win_and_a_cell_of_them_has_nothing_to_compare
     assert "two — no trial came to a value" in sections.unfinished(collect(specification))
 
 
+def test_search_by_another_rule_is_decided_anew_from_the_trials_there_are(folder):
+    specification = _specification(folder)
+    trials = _search(specification, lambda run: float(run.trial))
+    assert [one.best for one in searches(specification)] == [0, 0]
+    other = _specification(folder, metrics={"val/fid": "max"})
+    assert [one.is_decided for one in searches(other)] == [False, False]
+    tuner = Tuner(other, Comparison(other.folder), searches(other))
+    ended = {run.slug for run in trials}
+    while not tuner.is_done:
+        assert all(run.trial is None for run in tuner.more(ended))
+    assert [one.best for one in searches(other)] == [2, 2]
+
+
 def test_more_trials_go_on_from_those_there_are(folder):
     specification = _specification(folder)
     first = _search(specification, lambda run: float(run.trial))

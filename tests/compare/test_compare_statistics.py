@@ -53,6 +53,11 @@ def test_rank_leads_with_all_that_cannot_be_told_from_the_best():
     assert rank(cells, better="max", alpha=0.05).leaders == {2}
 
 
+def test_what_cannot_be_tested_is_not_told_from_the_best():
+    assert rank([[1.0, 1.1, 0.9], [1.02], [9.0, 9.1, 9.2]], better="min", alpha=0.05).leaders == {0, 1}
+    assert rank([[1.0], [2.0, 2.1], [1.05, 1.0]], better="min", alpha=0.05).leaders == {0, 1, 2}
+
+
 def test_rank_of_single_runs_has_the_best_alone():
     ranking = rank([[2.0], [1.0]], better="min", alpha=0.05)
     assert ranking.leaders == {1}

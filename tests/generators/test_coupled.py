@@ -116,6 +116,14 @@ def test_samples_of_new_latents_follow_their_neighbours():
     assert (generator.train().latent(5)[:, None] == generator.latents).all(2).any(1).all()
 
 
+def test_latents_to_look_at_are_new_ones_whatever_the_mode():
+    generator = NTKGenerator(_BODY, 12, 3)
+    looked = generator.fixed_latent(30, 0)
+    assert generator.training and len(looked.unique(dim=0)) == 30
+    assert not (looked[:, None] == generator.latents).all(2).any()
+    assert torch.equal(looked, generator.eval().fixed_latent(30, 0))
+
+
 def test_gradient_from_new_latents_is_refused():
     generator = NTKGenerator(_BODY, 12, 3)
     samples = generator(generator.eval().latent(12))

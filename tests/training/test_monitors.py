@@ -138,6 +138,13 @@ def test_vendi_counts_clusters():
     assert vendi(distances, 1e9) == pytest.approx(1, rel=1e-6)
 
 
+@pytest.mark.parametrize(("make", "count"), [(lambda: Particles(5, (2,)), 5), (tiny_generator, 7)])
+def test_diversity_compares_as_many_of_either(make, count, tmp_path):
+    monitor = SampleDiversity(num_samples=50)  # and 7 are held out
+    _fit(tmp_path, monitor, gan=GAN(make(), TinyDiscriminator()))
+    assert monitor._count == count
+
+
 def test_diversity_of_one_point_is_none(tmp_path):
     start = torch.zeros(6, 2)
     gan = GAN(

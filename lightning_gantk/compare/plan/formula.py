@@ -18,7 +18,7 @@ _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.USub: operator.neg,
     ast.UAdd: operator.pos,
 }
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
+_FUNCTIONS: dict[str, np.ufunc] = {
     "sqrt": np.sqrt,
     "exp": np.exp,
     "log": np.log,
@@ -69,6 +69,8 @@ class Formula:
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
                 return _OPERATORS[type(op)](self._value(left, variables), self._value(right, variables))
             case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in _FUNCTIONS:
+                if len(args) != (wanted := _FUNCTIONS[name].nin):  # numpy would write into one more
+                    raise ValueError(f"{name} takes {wanted} numbers, not {len(args)}")
                 return _FUNCTIONS[name](*(self._value(one, variables) for one in args))
         raise ValueError(f"{ast.unparse(node)!r} is not allowed")
 

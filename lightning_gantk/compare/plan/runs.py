@@ -137,7 +137,8 @@ def copy_configs(run: Run, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     originals = [path for layer in run.layers for path in layer.configs]
     for original, copy in zip(originals, _copies(run, folder), strict=True):
-        copy.write_bytes(original.read_bytes())
+        if not copy.exists():
+            copy.write_bytes(original.read_bytes())
 
 
 def _copies(run: Run, folder: Path) -> list[Path]:

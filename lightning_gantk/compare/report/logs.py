@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 _TRAINING = "time/training"  # what a run with a budget logs: the seconds that count, at each validation
 
 
@@ -62,12 +64,12 @@ class Logs:
             for event in self._files[path].loader.Load():
                 self._take(event, self._files[path])
         if _TRAINING in self.scalars:
-            spent = self.scalars[_TRAINING].values()
+            steps, spent = zip(*sorted(self.scalars[_TRAINING].values().items()), strict=True)
             for name, series in self.scalars.items():
-                if name.startswith("val/"):
-                    series.points = {
-                        step: (value, spent.get(step, seconds)) for step, (value, seconds) in series.points.items()
-                    }
+                if name.startswith("val/"):  # on the budget's clock, all of them
+                    seconds = np.interp(list(series.points), steps, spent).tolist()
+                    points = zip(series.points.items(), seconds, strict=True)
+                    series.points = {step: (value, at) for (step, (value, _)), at in points}
         return self
 
     def step(self) -> int:

@@ -44,7 +44,9 @@ def panels(results: Results, asked: Map, metric: str) -> list[Panel]:
     xs, ys = values_of(results, asked.x), values_of(results, asked.y)
     found: dict[str, Panel] = {}
     for cell in results.cells:
-        (layers, *_) = (result.run.layers for result in results.runs if result.run.cell == cell)
+        layers = next((result.run.layers for result in results.runs if result.run.cell == cell), None)
+        if layers is None:
+            continue  # a search has not begun its runs
         place: dict[str, Any] = {}
         others = []
         for layer in layers[1:]:

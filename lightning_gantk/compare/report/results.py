@@ -71,7 +71,8 @@ class Result:
 
     def pictures(self) -> list[Path]:
         """Grids of samples, in the order of steps."""
-        return sorted((self.folder.training / "samples").glob("step_*.png"))
+        found = (self.folder.training / "samples").glob("step_*.png")
+        return sorted(found, key=lambda path: int(path.stem.removeprefix("step_")))
 
 
 @dataclass(frozen=True)

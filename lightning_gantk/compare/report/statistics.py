@@ -93,6 +93,7 @@ def rank(cells: Sequence[Sequence[float]], *, better: str, alpha: float) -> Rank
         for place in range(len(cells))
     ]
     adjusted = holm(tested)
-    return Ranking(
-        summaries, best, tuple(adjusted), frozenset({best} | {place for place in known if adjusted[place] >= alpha})
-    )
+    # One that could not be tested is not told from the best; where nothing could be, the best mean alone is shown.
+    tells = any(len(summary.values) > 1 for summary in summaries)
+    alike = {place for place in known if (tells and math.isnan(adjusted[place])) or adjusted[place] >= alpha}
+    return Ranking(summaries, best, tuple(adjusted), frozenset({best} | alike))

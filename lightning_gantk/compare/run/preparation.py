@@ -40,8 +40,7 @@ def write(runs: list[Run], comparison: Comparison, steps: dict[str, int | None],
         folder = comparison.run(run.slug)
         if folder.finished.exists():
             continue
-        if not folder.plan.exists():  # else the files are those of the run that has begun
-            copy_configs(run, folder.configs)
+        copy_configs(run, folder.configs)  # those that are there are of the run that has begun, with what these hold
         plan = {
             "cell": run.cell,
             "seed": run.seed,

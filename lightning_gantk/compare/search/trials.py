@@ -17,19 +17,21 @@ class CellSearch:
         cell: The combination.
         plan: Of its search.
         folder: Where its file is, ``<comparison>/search``.
+        rule: By what the best is chosen, in words: a search that was decided by another is decided anew.
 
     Attributes:
         values: Of each trial, by dotted key.
         runs: Of each trial.
     """
 
-    def __init__(self, cell: Cell, plan: SearchPlan, folder: Path):
-        self.cell, self.plan = cell, plan
+    def __init__(self, cell: Cell, plan: SearchPlan, folder: Path, rule: str):
+        self.cell, self.plan, self.rule = cell, plan, rule
         name = hashlib.sha256(f"{cell.key} {cell.space} {plan.seed}".encode()).hexdigest()[:10]
         self.path = folder / f"{name}.json"
         known = files.read_json(self.path) or {"cell": cell.name, "trials": [], "best": None, "of": 0}
         self.values: list[dict[str, Any]] = known["trials"]
-        self._best, self._of = known["best"], known["of"]
+        decided = known.get("rule", rule) == rule
+        self._best, self._of = (known["best"], known["of"]) if decided else (None, 0)
         self.runs = [self._run(number) for number in range(len(self.values))]
 
     @property
@@ -65,7 +67,7 @@ class CellSearch:
         return self.cell.at(self.values[number]).run(self.plan.seed, trial=number)
 
     def _write(self) -> None:
-        told = {"cell": self.cell.name, "trials": self.values, "best": self._best, "of": self._of}
+        told = {"cell": self.cell.name, "trials": self.values, "best": self._best, "of": self._of, "rule": self.rule}
         files.write_json(self.path, told)
 
 
@@ -73,7 +75,9 @@ def searches(specification: Specification) -> list[CellSearch]:
     """Of all cells; none where nothing is searched."""
     if specification.search is None:
         return []
-    return [CellSearch(cell, specification.search, specification.folder / "search") for cell in cells(specification)]
+    metric, better = next(iter(specification.metrics.items()))
+    place, rule = specification.folder / "search", f"{better} of {metric}, {specification.value}"
+    return [CellSearch(cell, specification.search, place, rule) for cell in cells(specification)]
 
 
 def known_runs(specification: Specification, found: list[CellSearch]) -> list[Run]:
