@@ -153,6 +153,16 @@ def test_proposals_lie_in_the_space_and_follow_from_what_was_tried(name):
     assert len({one.values["a"] for one in tried}) == 7
 
 
+def test_rounded_proposals_lie_in_a_narrow_range():
+    low, high = 0.12345678, 0.12345999
+    space = ((_LR, Parameter(low=low, high=high, first=low)),)
+    tried = []
+    for number in range(3):
+        values = propose("random", space, tried, better="min", key="a")
+        assert low <= values[_LR] <= high and (number or values[_LR] == low)
+        tried.append(Tried(values, True, 1.0))
+
+
 @pytest.mark.parametrize("better", ["min", "max"])
 def test_proposals_go_where_results_are_better(better):
     space = space_of({"a": {"low": 0.0, "high": 1.0}}, "s")

@@ -99,4 +99,6 @@ def _inside(parameter: Parameter, value: Any) -> Any:
 def _outside(parameter: Parameter, value: Any) -> Any:
     if parameter.choices:
         return parameter.choices[value]
-    return value if parameter.whole else float(f"{value:.4g}")  # as tables show it
+    if parameter.whole or value == parameter.first:
+        return value
+    return min(max(float(f"{value:.4g}"), parameter.low), parameter.high)  # as tables show it
