@@ -192,6 +192,7 @@ def _share(rank, folder):
         result = metric.compute()
         metric.reset()
     torch.save(result, f"{folder}/{rank}.pt")
+    torch.distributed.barrier()  # neither leaves while the other may still be talking to it
     torch.distributed.destroy_process_group()
 
 
