@@ -145,8 +145,9 @@ class Particles(Generator):
         than n has particles more than once, whose gradients add up.
         """
         everyone = gathered(latent) if self.training and torch.is_grad_enabled() else latent
-        copies = torch.bincount(everyone, minlength=len(self.samples))[latent]
-        return len(latent) * processes() / copies.to(self.samples.dtype)
+        one = torch.ones_like(everyone, dtype=self.samples.dtype)
+        copies = one.new_zeros(len(self.samples)).index_add_(0, everyone, one)  # on a GPU the host waits for a bincount
+        return len(latent) * processes() / copies[latent]
 
     def extra_repr(self) -> str:
         return f"n={len(self.samples)}, out_shape={self.out_shape}, per_particle={self.per_particle}"
