@@ -5,8 +5,9 @@ infinite regime alone.
 """
 
 import os
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from lightning_gantk.lazy import on_first_use
 
 if TYPE_CHECKING:
     from lightning_gantk.architectures import DCGAN, MLP, ResNet
@@ -65,12 +66,4 @@ __all__ = [
     "Vanilla",
 ]
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'lightning_gantk' has no attribute {name!r}; it has {', '.join(__all__)}")
-    return getattr(import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = on_first_use(__name__, _HOMES)

@@ -111,7 +111,9 @@ class GANCommand(CommandLine):
         args = runs.with_config_of_checkpoint(args)
         with self._explained(args[0] if args else ""):
             self.config = parser.parse_args(args)
-        cli_checks.refuse_impossible(self.config[self.config.subcommand])
+        options = self.config[self.config.subcommand]
+        cli_checks.refuse_dropped(args, options)
+        cli_checks.refuse_impossible(options)
 
     def take_settings_from_checkpoint(self) -> None:
         command = self.config.subcommand

@@ -1,8 +1,11 @@
 """Settings of a run that cannot be, refused before anything is made: numbers, names, places."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from jsonargparse import Namespace
 
 from lightning_gantk.errors import ConfigError
 
@@ -44,6 +47,35 @@ def refuse_impossible(options: Any) -> None:
     _check_name(options.name)
     if not trainer.fast_dev_run:
         _check_place(trainer.default_root_dir)
+
+
+def refuse_dropped(words: Iterable[str], options: Any) -> None:
+    """Refuses an option of a class that is not among the settings: the class was another one when it was given.
+
+    Args:
+        words: Of the command line.
+        options: The settings that came of them.
+
+    Raises:
+        ConfigError: At the first.
+    """
+    for word in words:
+        key = word[2:].partition("=")[0].removesuffix("+")
+        if not word.startswith("--") or ".init_args." not in key:
+            continue
+        node, seen = options, []
+        for part in key.split("."):
+            known = vars(node) if isinstance(node, Namespace) else node
+            if not isinstance(known, dict) or "dict_kwargs" in known:
+                break
+            if part not in known:
+                where = ".".join(seen).removesuffix(".init_args")
+                raise ConfigError(
+                    f"--{key} was given before {where} became another class, which has no option {part!r}: leave it "
+                    "out, or give the class first."
+                )
+            node = known[part]
+            seen.append(part)
 
 
 def _check_name(name: str | None) -> None:

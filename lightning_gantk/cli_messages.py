@@ -1,6 +1,5 @@
 """What the command line says and does not say."""
 
-import difflib
 import errno
 import importlib
 import importlib.util
@@ -17,6 +16,7 @@ from types import FrameType
 from jsonargparse import ArgumentParser
 
 from lightning_gantk.errors import ConfigError
+from lightning_gantk.words import nearest
 
 _MODULES = (
     "lightning_gantk.architectures",
@@ -208,10 +208,10 @@ def _in_words(what: str, classes: list[str], parser: ArgumentParser) -> str:
     if found := re.search(r"does not accept option '([^']+)'|unrecognized arguments: --([\w.]+)", what):
         key = found[1] or found[2]
         known = _keys(parser, key)
-        return f"there is no key {key!r}{_nearest(key if '.' in next(iter(known)) else key.split('.')[0], known)}"
+        return f"there is no key {key!r}{nearest(key if '.' in next(iter(known)) else key.split('.')[0], known)}"
     if found := re.search(r"Option '([^'.]+)[^']*' is not accepted", what):
         owner = classes[-1] if classes else ""
-        return f"{owner.rpartition('.')[-1]} has no option {found[1]!r}{_nearest(found[1], _options(owner))}"
+        return f"{owner.rpartition('.')[-1]} has no option {found[1]!r}{nearest(found[1], _options(owner))}"
     if (found := re.search(r"Expected a dot import path string: (\w+)", what)) and "<class 'float'>" in what:
         return f"expected a number, got {found[1]}"
     if found := re.search(r"Expected a dot import path string: ([\w.]+)", what):
@@ -258,16 +258,7 @@ def _absent(class_path: str) -> str:
         meant = f"; did you mean {known[name]}?" if name in (known := _classes()) else "."
         places = "neither in this folder nor in those of PYTHONPATH"
         return f"there is no module {file!r} for {class_path}: {file}.py lies {places}{meant}"
-    return f"there is no class {class_path!r}{_nearest(name, _classes())}"
-
-
-def _nearest(name: str, known: dict[str, str]) -> str:
-    small = {one.lower(): one for one in known}
-    found = difflib.get_close_matches(name.lower(), small, n=3)
-    found = found or [one for one in small if len(name) > 2 and name.lower() in one][:3]
-    if found:
-        return f"; did you mean {' or '.join(known[small[near]] for near in found)}?"
-    return f"; it may be one of {', '.join(known.values())}." if 0 < len(known) < 15 else "."
+    return f"there is no class {class_path!r}{nearest(name, _classes())}"
 
 
 def _options(class_path: str) -> dict[str, str]:

@@ -1,9 +1,9 @@
 """The configurations that come with the package, by their short names: ``quickstart``, ``discriminator/ntk_ipm``."""
 
-import difflib
 from pathlib import Path
 
 from lightning_gantk.errors import ConfigError
+from lightning_gantk.words import nearest
 
 _PACKAGE = Path(__file__).parent
 
@@ -42,8 +42,8 @@ def hint(name: str, *, within: str = "") -> str:
     """The end of a message that there is no such file: the shipped ones with the nearest names."""
     home = folder() / within
     known = sorted(path.relative_to(home).with_suffix("").as_posix() for path in home.rglob("*.yaml"))
-    near = difflib.get_close_matches(_short(name, within), known, n=2)
-    return f"; did you mean {' or '.join(near)}?" if near else ", here or among those that come with the package."
+    near = nearest(_short(name, within), known)
+    return near if near != "." else ", here or among those that come with the package."
 
 
 def _short(name: str, within: str) -> str:

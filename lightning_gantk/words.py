@@ -1,13 +1,33 @@
-"""Words of a command: what is wrong with them is said in one line, without the usage before it."""
+"""Words that people give: what is wrong with them is said in one line."""
 
 import argparse
+import difflib
+from collections.abc import Iterable, Mapping
 from typing import NoReturn
 
 from lightning_gantk.errors import ConfigError
 
+_FEW = 25  # words that a message lists
+
 
 class Parser(argparse.ArgumentParser):
-    """``argparse``'s, with errors of ours."""
+    """``argparse``'s, with errors of ours, without the usage before them."""
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(f"{message}; {self.prog} --help says more.")
+
+
+def nearest(word: str, known: Mapping[str, str] | Iterable[str]) -> str:
+    """The end of a message that a word is not known: which that are come near; if none does and there are few, all.
+
+    Args:
+        word: What was given.
+        known: What may be, each, if wanted, with how to write it.
+    """
+    written = dict(known) if isinstance(known, Mapping) else {one: one for one in known}
+    small = {one.lower(): one for one in sorted(written)}
+    found = difflib.get_close_matches(word.lower(), small, n=3)
+    found = found or [one for one in small if len(word) > 2 and word.lower() in one][:3]
+    if found:
+        return f"; did you mean {' or '.join(written[small[one]] for one in found)}?"
+    return f"; it may be one of {', '.join(written.values())}." if 0 < len(written) < _FEW else "."

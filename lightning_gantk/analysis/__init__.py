@@ -3,8 +3,9 @@
 Names are imported on first use: some need JAX.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from lightning_gantk.lazy import on_first_use
 
 if TYPE_CHECKING:
     from lightning_gantk.analysis.modes import LinearModes, linear_modes
@@ -20,14 +21,4 @@ _HOMES = {
     "linear_modes": "lightning_gantk.analysis.modes",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(
-            f"module 'lightning_gantk.analysis' has no attribute {name!r}; it has {', '.join(__all__)}"
-        )
-    return getattr(import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = on_first_use(__name__, _HOMES)

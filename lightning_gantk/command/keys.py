@@ -3,14 +3,14 @@
 Whatever is in doubt passes: the command's own parser, which knows all, comes after.
 """
 
-import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from lightning_gantk import config_files, yaml_files
 from lightning_gantk.command.signatures import parameters
 from lightning_gantk.errors import ConfigError
+from lightning_gantk.words import nearest
 
 _GROUPS = {
     "trainer": ("lightning.pytorch.Trainer",),
@@ -87,13 +87,13 @@ def _config(name: str, known: dict[str, frozenset[str] | None]) -> str:
         raise ConfigError(f"the config {path} must be a mapping with keys such as model and data, got {settings!r}.")
     for key, value in settings.items():
         if key not in known:
-            raise ConfigError(f"the config {path}: there is no key {key!r}{_near(str(key), known)}")
+            raise ConfigError(f"the config {path}: there is no key {key!r}{nearest(str(key), known)}")
         for below in _wrong(value, known[key]):
-            near = _near(below, known[key] or (), before=f"{key}.")
+            near = _near_below(key, below, known[key] or ())
             raise ConfigError(f"the config {path}: there is no key '{key}.{below}'{near}")
         for where, class_path, option, options in _wrong_arguments(value, str(key)):
             name = class_path.rpartition(".")[-1]
-            raise ConfigError(f"the config {path}: {where}: {name} has no option {option!r}{_near(option, options)}")
+            raise ConfigError(f"the config {path}: {where}: {name} has no option {option!r}{nearest(option, options)}")
     return str(path)
 
 
@@ -122,14 +122,11 @@ def _check_option(key: str, known: dict[str, frozenset[str] | None]) -> None:
     if top in _OPTIONS or top == "no":
         return
     if top not in known:
-        raise ConfigError(f"there is no key {top!r}{_near(top, known)}")
+        raise ConfigError(f"there is no key {top!r}{nearest(top, known)}")
     inner = known[top]
     if below and inner is not None and below[0] not in (*inner, "help", "class_path", "init_args"):
-        raise ConfigError(f"there is no key '{top}.{below[0]}'{_near(below[0], inner, before=f'{top}.')}")
+        raise ConfigError(f"there is no key '{top}.{below[0]}'{_near_below(top, below[0], inner)}")
 
 
-def _near(word: str, known: Any, *, before: str = "") -> str:
-    found = difflib.get_close_matches(word, sorted(known), n=2)
-    if found:
-        return f"; did you mean {' or '.join(before + one for one in found)}?"
-    return f"; there are {', '.join(before + one for one in sorted(known))}." if 0 < len(known) < 15 else "."
+def _near_below(top: str, word: str, known: Iterable[str]) -> str:
+    return nearest(word, {one: f"{top}.{one}" for one in known})

@@ -1,6 +1,5 @@
 """``gantk COMMAND``: finds out what is meant, and imports no more than that takes."""
 
-import difflib
 import os
 import signal
 import sys
@@ -8,6 +7,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from lightning_gantk.errors import ConfigError
+from lightning_gantk.words import nearest
 
 _RUNS = {
     "fit": "train a generator",
@@ -90,7 +90,7 @@ def _run(words: list[str]) -> object:
     if command in _RUNS:
         return _train(words)
     if command not in _OTHERS:
-        raise ConfigError(f"there is no command {command!r}{_near(command, [*_RUNS, *_OTHERS])}")
+        raise ConfigError(f"there is no command {command!r}{nearest(command, [*_RUNS, *_OTHERS])}")
     code = _other(command)(rest)
     if isinstance(code, int) and code:
         raise SystemExit(code)
@@ -135,8 +135,3 @@ def _help() -> str:
             for title, known in groups
         )
     )
-
-
-def _near(word: str, known: list[str]) -> str:
-    found = difflib.get_close_matches(word, known, n=2)
-    return f"; did you mean {' or '.join(found)}?" if found else f"; there are {', '.join(known)}."

@@ -13,6 +13,7 @@ from lightning_gantk.errors import ConfigError
 from lightning_gantk.kernels import neural_tangents
 from lightning_gantk.kernels.backends import native, pallas, tiles
 from lightning_gantk.kernels.backends.base import Backend, Differentiable, differentiable_gram
+from lightning_gantk.kernels.backends.directions import DifferentiableDirections, Directions
 from lightning_gantk.kernels.backends.jax_images import JaxImages
 from lightning_gantk.kernels.backends.jax_vectors import JaxVectors
 from lightning_gantk.kernels.backends.platforms import ByPlatform
@@ -79,7 +80,10 @@ class ArchitectureKernel(Kernel):
         shape, recursion = x.shape[1:], self._recursion
         assert recursion is not None  # or there would be a kernel of neural-tangents
         backend = self._backend(recursion, shape, x.dtype.name)
-        return differentiable_gram(backend, _in_jax(recursion, shape, tiles.CPU), x, y)
+        derivatives = _in_jax(recursion, shape, tiles.CPU)
+        if recursion.homogeneous:
+            derivatives = DifferentiableDirections(derivatives)
+        return differentiable_gram(backend, derivatives, x, y)
 
     def check(self, in_shape: tuple[int, ...]) -> None:
         self.architecture.check(in_shape)
@@ -111,7 +115,8 @@ class ArchitectureKernel(Kernel):
                     f"backend='pallas' cannot take {self.architecture!r}; the log says why. Leave it at 'auto'."
                 )
             cpu = fused
-        return ByPlatform(cpu, other, cuda)
+        chosen = ByPlatform(cpu, other, cuda)
+        return Directions(chosen) if recursion.homogeneous else chosen
 
     def floats_per_pair(self, in_shape: tuple[int, ...]) -> int:
         kinds = {type(layer) for layer in self._layer.walk()}

@@ -3,10 +3,10 @@
 Names are imported on first use: the contract of a generator needs no JAX.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from lightning_gantk.errors import ConfigError
+from lightning_gantk.lazy import on_first_use
 
 try:
     import pytest  # noqa: F401
@@ -51,12 +51,4 @@ _HOMES = {
     "MetricContract": "lightning_gantk.testing.metric",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'lightning_gantk.testing' has no attribute {name!r}; it has {', '.join(__all__)}")
-    return getattr(import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = on_first_use(__name__, _HOMES)

@@ -26,6 +26,10 @@ from lightning_gantk.cli import main
         ("--model.generator.init_args.chanels 3", "DCGANGenerator has no option 'chanels'; did you mean channels"),
         ("--model.generator.init_args.channels x", "model.generator.channels: expected int, got x"),
         ("--model.discriminator.init_args.loss LSGN", "discriminator.loss: .* no class 'LSGN'; did you mean .*LSGAN"),
+        (
+            "--model.generator.init_args.channels 3 --model.generator MLPGenerator",
+            "channels was given before model.generator became another class, which has no option 'channels'",
+        ),
         ("--model.optimizer.init_args.lrr 1", "Adam has no option 'lrr'; did you mean lr"),
         ("--model.optimizer torch.optim.Adamm", "no class 'torch.optim.Adamm'; did you mean torch.optim.Adam"),
         (

@@ -124,6 +124,37 @@ def test_gradient_among_samples_on_one_ray_is_along_it():
     np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-12)
 
 
+@pytest.mark.parametrize("activation", ["relu", {"name": "leaky_relu"}])
+def test_gradient_in_the_plane_without_biases_in_float32(activation):
+    """The kernel has a kink where directions are equal, whatever the distance is: what float32 leaves of an angle is
+    some 6e-8 over it, of a pair as of the nearest one.
+    """
+    stream = np.random.default_rng(0)
+    angles, lengths = stream.uniform(0, np.pi, 600), stream.uniform(1, 6, 600)
+    points = (lengths * np.stack([np.cos(angles), np.sin(angles)])).T.astype(np.float32)
+    w = np.repeat([-1 / 300, 1 / 300], 300)
+    kernel, found = MLP(3, activation, b_std=None).kernel(), {}
+    for dtype in ("float32", "float64"):
+        with _double(dtype):
+            arrays = (jnp.asarray(array, dtype) for array in (points[:300], points, w))
+            found[dtype] = np.asarray(expansion.scores_and_gradient(kernel, *arrays)[1], np.float64)
+    nearest = np.diff(np.sort(angles)).min()
+    kinks = lengths.max() * 4 / 300  # of one pair: the largest weight and length; directions are rounded twice, twice
+    assert np.linalg.norm(found["float32"] - found["float64"], axis=1).max() < kinks * 6e-8 / nearest
+
+
+@pytest.mark.parametrize("backend", ["native", "jax"])
+def test_without_biases_sizes_may_be_anything(backend):
+    """Squares of these leave the range of float32; 0 has the kernel 0."""
+    points = np.random.default_rng(0).standard_normal((6, 40)).astype(np.float32)
+    kernel = ArchitectureKernel(MLP(2, b_std=None), backend=backend)
+    plain = np.asarray(kernel(jnp.asarray(points), jnp.asarray(points)))
+    sizes = np.array([1e-25, 1e-20, 1e20, 1e25, 1.0, 0.0], np.float32)
+    found = np.asarray(kernel(jnp.asarray(sizes[:, None] * points), jnp.asarray(points)))
+    np.testing.assert_allclose(found[:5], sizes[:5, None] * plain[:5], rtol=4e-6)
+    assert (found[5] == 0).all()
+
+
 def test_gradient_of_erf_between_equal_samples_that_are_large():
     """It is half of that of k(x, x), here by differences; in units of x it is 1e-15 of what cancels in it."""
     x = 1e7 * np.random.default_rng(0).standard_normal((1, 3))

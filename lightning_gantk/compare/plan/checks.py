@@ -1,19 +1,17 @@
 """Values that people write: what is allowed, and one line on what is not."""
 
-import difflib
 from collections.abc import Iterable
 from typing import Any
 
 from lightning_gantk.errors import ConfigError
+from lightning_gantk.words import nearest
 
 
 def refuse_unknown(given: dict[Any, Any], known: Iterable[str], where: str) -> None:
     """Refuses a key that is not known, and names the nearest that is."""
     for key in given:
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; it may be one of {', '.join(known)}."
-            raise ConfigError(f"{where} has no key {key!r}{hint}")
+            raise ConfigError(f"{where} has no key {key!r}{nearest(str(key), known)}")
 
 
 def one_of(given: Any, allowed: tuple[str, ...], where: str) -> str:

@@ -193,8 +193,10 @@ def _markdown(results: Results) -> str:
         parts += ["## What was tried", tried.stated(results, plan)]
         for one, table in zip(results.searches, tried.tables(results).values(), strict=True):
             parts += [f"### {one.cell.name}", table.markdown(), tried.space(one)]
+    differ, of_some = sections.differences(results)
     tables: dict[str, Table] = {
-        "What differs": sections.differences(results)[0],
+        "What differs": differ,
+        "Keys that only some of the classes have": of_some,
         "All runs": sections.runs(results),
         "Made with": sections.made_with(results),
     }

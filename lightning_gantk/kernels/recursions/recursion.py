@@ -12,7 +12,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from lightning_gantk.architectures.layers import Conv, Dense, Flatten, Layer, LayerNorm, Pointwise, Serial
+from lightning_gantk.architectures.layers import Conv, Dense, Flatten, Layer, LayerNorm, Pointwise, Serial, Sum
 from lightning_gantk.kernels.recursions.duals import dual_of, has_dual
 from lightning_gantk.kernels.recursions.rules import has_rules, marginals, pairs
 from lightning_gantk.kernels.recursions.state import Pairs, Reader, Tape
@@ -57,6 +57,11 @@ class Recursion:
             return 0.0  # what a distance is after it depends on how long the samples are
         return 1 / max(1e-30, max(bends, default=0.0) * math.prod(max(1.0, gain) for gain in affine))
 
+    @property
+    def homogeneous(self) -> bool:
+        """Whether samples are vectors, and ``k(s x, p) = s k(x, p)`` for s > 0."""
+        return not self.images and all(map(_is_homogeneous, self.layer.walk()))
+
     def marginals(self, q: Array) -> tuple[Array, Tape]:
         """Variances at the end, and the tape; ``q`` is the mean square of the sample(s' pixels), ``(..., samples)``."""
         tape: Tape = []
@@ -94,6 +99,13 @@ def recursion_of(layers: tuple[Layer, ...], kind: Literal["ntk", "nngp"]) -> Rec
     """The recursion of an architecture's layers, or None where a layer is not known here."""
     layer = Serial(layers)
     return Recursion(layer, kind) if all(map(_is_known, layer.walk())) else None
+
+
+def _is_homogeneous(layer: Layer) -> bool:
+    """Whether outputs scale as inputs do; of layers of one's own nothing is known."""
+    if isinstance(layer, Pointwise):
+        return dual_of(layer.activation).homogeneous
+    return isinstance(layer, Serial | Sum | Flatten) or (isinstance(layer, Dense) and not layer.b_std)
 
 
 def _is_known(layer: Layer) -> bool:

@@ -58,6 +58,7 @@ class Dual(ABC):
 
     Attributes:
         bends: 1 over the squared distance of pre-activations across which a smooth activation bends.
+        homogeneous: Whether ``phi(s u) = s phi(u)`` for s > 0.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -67,6 +68,7 @@ class Dual(ABC):
     """
 
     bends: float = math.inf
+    homogeneous: bool = False
 
     @abstractmethod
     def variance(self, q: Array) -> Array:

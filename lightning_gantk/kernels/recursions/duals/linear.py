@@ -19,6 +19,7 @@ class Linear(Dual):
     """
 
     bends = 0.0
+    homogeneous = True
 
     def variance(self, q: Array) -> Array:
         return q

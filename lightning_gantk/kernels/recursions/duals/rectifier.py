@@ -21,6 +21,8 @@ class Rectifier(Dual):
         2.0
     """
 
+    homogeneous = True
+
     def __init__(self, a: float, b: float):
         self.mean, self.jump = (a * a + b * b) / 2, (b - a) ** 2
 
