@@ -22,7 +22,8 @@ class Run:
 
     Attributes:
         real: Training samples ``(M, ...)``.
-        fake: Samples of the generator ``(N, ...)``: all particles, or as many as a batch has reals.
+        fake: Samples of the generator, the averaged one where the run has such, ``(N, ...)``: all particles, or as many
+            as a batch has reals.
         discriminator: As it is in the checkpoint.
         step: Generator steps that were taken.
     """
