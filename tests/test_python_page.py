@@ -17,5 +17,5 @@ def test_code_of_the_python_page_runs(tmp_path, monkeypatch):
     for block in blocks:
         exec(compile(block, "docs/python.md", "exec"), names)
     assert names["samples"].shape == (16, 1, 16, 16)
-    assert names["threes"].shape == (8, 1, 16, 16)
+    assert names["of_class_2"].shape == (8, 1, 16, 16)
     assert {"mine.ckpt", "samples.png", "interpolation.pdf"} <= {path.name for path in tmp_path.iterdir()}

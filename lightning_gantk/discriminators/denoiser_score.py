@@ -21,7 +21,7 @@ from lightning_gantk.timed.network import TimedNetwork
 class DenoiserScore(Discriminator):
     r"""Two denoisers, one of the data and one of the fakes, whose difference moves the fakes (Score GAN).
 
-    The generator's samples, with noise of a random size sigma added, move along
+    The generator's samples, with noise of a random size sigma added, move against
 
     .. math:: \sigma (\nabla \log p_{fake} - \nabla \log p_{real}) = (D_{fake} - D_{real}) / \sigma,
 

@@ -119,7 +119,8 @@ class NTKDiscriminator(Discriminator):
         if (kernel is None) == (architecture is None):
             raise ConfigError(
                 "An infinite-width discriminator follows from either an architecture or a kernel such as "
-                f"RBF(gamma=0.5): give one of the two, got kernel={kernel!r}, architecture={architecture!r}."
+                f"RBF(gamma=0.5): give one of the two, got kernel={kernel!r}, architecture={architecture!r}. In YAML "
+                "null takes away what an earlier file gives."
             )
         if not isinstance(architecture, Architecture | None):
             raise ConfigError(
