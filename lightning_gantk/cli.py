@@ -191,7 +191,7 @@ class GANCommand(CommandLine):
             yield callbacks.StepProgressBar()
         if self.subcommand == "fit":
             metric = options.best_checkpoint.monitor
-            yield from [options.budget] if options.budget.seconds is not None else []
+            yield options.budget
             yield from (callbacks.LastValidation(), callbacks.MonitoredNames(self._expected))
             yield from (options.sample_grid, callbacks.RunSummary(metric), callbacks.KeepLoggedPoints())
             yield callbacks.LogHyperparameters({"seed": options.seed_everything}, metric)

@@ -44,17 +44,47 @@ def read(path: Path, what: str) -> Any:
     Raises:
         ConfigError: If it is missing or no YAML.
     """
+    return parsed(text_of(path, what), path, what)
+
+
+def text_of(path: Path, what: str) -> str:
+    """Gives the text of a file.
+
+    Args:
+        path: Of the file.
+        what: It is, for the message.
+
+    Raises:
+        ConfigError: If it is missing or no text.
+    """
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise ConfigError(f"there is no {what} {path}.") from error
     except IsADirectoryError as error:
         raise ConfigError(f"the {what} {path} is a folder: name a file in it.") from error
-    except (UnicodeDecodeError, yaml.reader.ReaderError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"the {what} {path} is no text, and so no YAML.") from error
+    except OSError as error:
+        raise ConfigError(f"the {what} {path} cannot be read: {error}.") from error
+
+
+def parsed(text: str, path: Path, what: str) -> Any:
+    """Gives what the text of a file holds.
+
+    Args:
+        text: Of the file.
+        path: Of it, for the message.
+        what: It is, for the message.
+
+    Raises:
+        ConfigError: If it is no YAML.
+    """
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.reader.ReaderError as error:
         raise ConfigError(f"the {what} {path} is no text, and so no YAML.") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         raise ConfigError(f"the {what} {path}{where}: {getattr(error, 'problem', error)}.") from error
-    except OSError as error:
-        raise ConfigError(f"the {what} {path} cannot be read: {error}.") from error

@@ -23,14 +23,14 @@ class Budget(Callback):
     Everything counts from the preparation of the discriminator on, data, logs and checkpoints included, but two things:
     validations, and what JAX spends on compiling or on finding programs in its cache. Not told apart, and so counted,
     are ``torch.compile`` and, by the wall clock, the compiler of native kernels at their very first use. What was spent
-    is part of checkpoints: a run that is resumed has the rest.
+    is part of checkpoints: a run that is resumed has the rest. Without ``seconds`` it counts, and stops nothing.
 
     Logged at each validation: ``time/training``, the seconds so far.
 
     Args:
         seconds: Of training; None for no limit.
         clock: "wall", or "cpu" for those of the processor, of all threads together, which do not depend on what else
-            the machine does, and see nothing of a GPU.
+            the machine does, and see nothing of a GPU, nor of the data loader's own processes.
         schedule: "cosine": learning rates of the generator fall to 0 over the budget,
             ``lr (1 + cos(pi spent / seconds)) / 2``, whatever the number of steps turns out to be. None leaves them
             alone.
@@ -87,6 +87,8 @@ class Budget(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        if self.seconds is None:
+            return
         self._tick()
         if trainer.global_step > self._begun and largest(self._is_spent(), pl_module.device):
             trainer.should_stop = True

@@ -60,7 +60,7 @@ class State:
         attempts: How often it was started.
         error: Of the last attempt, in one line, where it failed.
         since: When the attempt that is running began, seconds since the epoch.
-        seconds: What all attempts took.
+        seconds: What all attempts took; 0 of one that was killed before it could say.
         holder: The process that trains, while one does.
     """
 
@@ -74,9 +74,9 @@ class State:
 
 def read(folder: RunFolder) -> State:
     """Reads where a run stands; that a job waits in a queue only its driver knows."""
-    tried = folder.tried()
     now = time.time()
     holder = None if folder.finished.exists() else folder.lock.holder()
+    tried = folder.tried()  # after the lock, which is let go before an attempt's outcome is written down
     attempts = len(tried)
     seconds = sum(max(0.0, attempt.get("ended", attempt["began"]) - attempt["began"]) for attempt in tried)
     if folder.finished.exists():

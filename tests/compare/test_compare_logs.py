@@ -35,10 +35,17 @@ def test_resumed_run_counts_each_step_once_and_no_time_between(tmp_path):
     assert series.seconds() == pytest.approx({0: 1, 10: 3, 20: 5, 30: 7})
 
 
-def test_validations_are_on_the_clock_of_the_budget(tmp_path):
-    _write(tmp_path, [(0, 9.0, 1), (10, 5.0, 70), (15, 4.0, 90), (20, 3.0, 120)], name="val/fid")
+@pytest.mark.parametrize("name", ["val/fid", "train/loss"])
+def test_values_are_on_the_clock_of_training(name, tmp_path):
+    _write(tmp_path, [(0, 9.0, 1), (10, 5.0, 70), (15, 4.0, 90), (20, 3.0, 120)], name=name)
     _write(tmp_path, [(0, 0.0, 1), (10, 2.0, 70), (20, 4.0, 120)], begins=_START + 1, name="time/training")
-    assert Logs(tmp_path).refresh().scalars["val/fid"].seconds() == pytest.approx({0: 0, 10: 2, 15: 3, 20: 4})
+    assert Logs(tmp_path).refresh().scalars[name].seconds() == pytest.approx({0: 0, 10: 2, 15: 3, 20: 4})
+
+
+def test_resumed_run_may_have_lost_all_of_its_clock(tmp_path):
+    _write(tmp_path, [(10, 2.0, 70)], name="time/training")
+    _write(tmp_path, [(0, 5.0, 2)], begins=_START + 500, purge_step=0)
+    assert Logs(tmp_path).refresh().seconds() == pytest.approx(2)
 
 
 def test_first_of_two_values_of_a_step_counts(tmp_path):

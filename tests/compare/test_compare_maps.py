@@ -89,6 +89,15 @@ def test_picture_has_numbers_contours_and_theory(specification):
     np.testing.assert_allclose(theory[[0, -1]], [[0.5, 0.5], [1.5, 1.5]], atol=0.05)
 
 
+def test_maps_of_a_search_that_has_compared_nothing_yet_are_empty(specification, tmp_path):
+    search = {"trials": 2, "space": {"model.optimizer.init_args.lr": [0.1, 0.2]}}
+    maps, grid = [{**_MAP, "y": "data.x"}], {_X: [1, 2], "data.x": [5, 10]}
+    asked = _load(tmp_path, maps, search=search, budget=5, grid=grid)
+    (panel,) = panels(collect(asked), asked.maps[0], "val/fid")
+    assert panel.name == "" and panel.means.shape == (2, 2) and np.isnan(panel.means).all()
+    assert len(draw(collect(asked), asked.maps[0], "val/fid").axes) == 2
+
+
 def test_report_has_the_maps_and_saves_them(specification):
     paths = write(specification)
     assert (specification.folder / "maps" / "0_fid.png") in paths
@@ -108,6 +117,8 @@ def test_report_has_the_maps_and_saves_them(specification):
         ([{**_MAP, "contours": ["a"]}], "a contour must be a number"),
         ([{**_MAP, "line": 1}], "no key 'line'"),
         ([{**_MAP, "theory": "x +"}], "cannot be read"),
+        ([{**_MAP, "theory": "x - 1/0"}], "cannot be read .*zero"),
+        ([{**_MAP, "theory": "10 ** 1000"}], "cannot be read"),
         ([{**_MAP, "theory": "z - x"}], "'z' is not allowed"),
         ([{**_MAP, "theory": "__import__('os').getcwd()"}], "is not allowed"),
         ([{**_MAP, "theory": "x.real"}], "'x.real' is not allowed"),

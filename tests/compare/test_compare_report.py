@@ -98,6 +98,14 @@ def test_summary_holds_means_errors_bold_and_p_values(specification):
     assert rows[3][1] == "0.5"
 
 
+def test_finished_run_without_a_value_is_told(specification):
+    (first, *_) = collect(specification).runs
+    writer = SummaryWriter(first.folder.training)
+    writer.add_scalar("val/fid", float("nan"), 30)
+    writer.close()
+    assert "good, seed 0 — has finished, with no value of val/fid" in sections.unfinished(collect(specification))
+
+
 def test_time_per_step_leaves_the_warm_up_out(specification):
     rows = sections.summary(collect(specification)).rows
     assert rows[0][2] == "42.00 ± 0.00"
@@ -178,7 +186,7 @@ def test_page_of_the_documentation_has_the_tables_and_the_last_grids(specificati
 def test_best_value_is_another_than_the_last(specification):
     Path("spec.yaml").write_text(Path("spec.yaml").read_text() + "value: best\n")
     results = collect(load(Path("spec.yaml")))
-    assert results.runs[0].value("val/fid", which="best", better="max") == 22
+    assert results.runs[0].value("val/fid", which="best", better="max") == 12  # 22 is of its start
     assert results.runs[0].value("val/fid", which="last", better="max") == 2
     assert "best value" in sections.stated_test(results)
 

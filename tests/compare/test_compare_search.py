@@ -13,7 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 from benchmarks.compared import curves
 from lightning_gantk import files
 from lightning_gantk.compare.command import main
-from lightning_gantk.compare.plan.runs import arguments, cells
+from lightning_gantk.compare.plan.runs import arguments, cells, copy_configs
 from lightning_gantk.compare.plan.search import Parameter, space_of
 from lightning_gantk.compare.plan.specification import load
 from lightning_gantk.compare.report import sections, tried
@@ -116,6 +116,9 @@ def test_cell_searches_what_all_do_and_its_own(folder):
         ({"search": {"trials": 2, "space": {_LR: {"low": 0, "high": 1, "log": True}}}}, "'low' of .* above 0, got 0"),
         ({"search": {"trials": 2, "space": {_LR: {"low": 2, "high": 1}}}}, "'high' of .* above 2, got 1"),
         ({"search": {"trials": 2, "space": {_LR: {**_RATE, "first": 1}}}}, "'first' of .* between 0.0001 and 0.1"),
+        ({"search": {"trials": 2, "space": {"seed_everything": [1, 2]}}}, "'space' of 'search' must not set"),
+        ({"search": {"trials": 2, "space": {_LR: {"low": 1, "high": 8, "first": 2.5}}}}, "'first' .* a whole number"),
+        ({"search": {"trials": 2, "space": {_LR: {"low": 1, "high": float("inf")}}}}, "two finite numbers"),
         ({"runs": {"one": {"search": {"seed_everything": [1, 2]}}}}, "'search' of 'one' .* must not set"),
     ],
 )
@@ -172,7 +175,28 @@ def test_proposals_go_where_results_are_better(better):
     assert sum(abs(value - 0.3) < 0.2 for value in found) > 15  # 8 of 20 would be chance
 
 
+def test_gaussian_process_leaves_where_training_fails():
+    space = space_of({"a": {"low": 0.0, "high": 1.0}}, "s")
+    tried = [Tried({"a": place / 10}, True, -place / 10 if place < 6 else None) for place in range(11)]
+    for _ in range(3):
+        values = propose("gp", space, tried, better="min", key="k")
+        tried.append(Tried(values, True, -values["a"] if values["a"] < 0.55 else None))
+    assert sum(one.result is not None for one in tried[11:]) >= 2  # without their failures all are at 1
+
+
 # What follows
+
+
+def test_edited_config_reaches_no_run_of_a_search_that_has_begun(folder):
+    specification = _specification(folder)
+    one, _ = searches(specification)
+    first = one.add({_LR: 0.01, _TIME: 2.0})
+    before = (folder / "tiny.yaml").read_text()
+    (folder / "tiny.yaml").write_text(before + "name: edited\n")
+    second = one.add({_LR: 0.01, _TIME: 2.0})
+    assert second.digest == first.digest
+    copy_configs(second, folder / "copies")
+    assert (folder / "copies" / "0_tiny.yaml").read_text() == before
 
 
 def test_every_cell_has_as_many_trials_and_the_best_meets_fresh_seeds(folder):

@@ -147,11 +147,19 @@ def test_run_is_another_with_another_seed_or_value(folder):
     assert len({first.digest, *(run.digest for run in others)}) == 4
 
 
+def test_values_whose_short_names_are_equal_keep_long_ones(folder):
+    axes = load(_write(folder, grid={_TIME: [1000001.0, 1000002.0], "model.x": [{"class_path": "a.B"}, "c.B"]})).axes
+    names = [choice.name for axis in axes for choice in axis]
+    assert names == ["time=1000001.0", "time=1000002.0", "x={'class_path': 'a.B'}", "x=c.B"]
+
+
 def test_copied_configs_outlive_the_originals(folder):
     (run,) = _runs(folder)
     plan.copy_configs(run, folder / "copies")
     before = yaml.safe_load((folder / "tiny.yaml").read_text())
     (folder / "tiny.yaml").unlink()
+    (folder / "copies" / "0_tiny.yaml").write_text("")  # as a full disk leaves it
+    plan.copy_configs(run, folder / "copies")
     (word,) = [word for word in plan.arguments(run, folder / "copies") if word.startswith("--config=")]
     assert yaml.safe_load(Path(word.partition("=")[2]).read_text()) == before
 
@@ -161,10 +169,10 @@ def test_copied_configs_outlive_the_originals(folder):
 
 def test_configs_have_the_short_names_of_shipped_ones_and_files_beside_the_specification_come_first(folder):
     asked = load(_write(folder, configs=["quickstart", "tiny.yaml"], runs={"a": {"configs": "discriminator/ntk_ipm"}}))
-    assert asked.base.configs == (_CONFIGS / "quickstart.yaml", folder / "tiny.yaml")
-    assert asked.axes[0][0].configs == (_CONFIGS / "discriminator" / "ntk_ipm.yaml",)
+    assert [file.path for file in asked.base.configs] == [_CONFIGS / "quickstart.yaml", folder / "tiny.yaml"]
+    assert asked.axes[0][0].configs[0].path == _CONFIGS / "discriminator" / "ntk_ipm.yaml"
     write_config(folder / "quickstart")
-    assert load(_write(folder, configs="quickstart")).base.configs == (folder / "quickstart",)
+    assert load(_write(folder, configs="quickstart")).base.configs[0].path == folder / "quickstart"
 
 
 @pytest.mark.parametrize("name", ["critics", "compare/critics", "critics.yaml", "configs/compare/critics.yaml"])
@@ -206,7 +214,11 @@ def test_command_takes_the_short_name_of_a_shipped_specification(name, folder, m
         ({"set": {"not a key": 1}}, "'not a key' is no dotted key"),
         ({"set": [1]}, "'set' must be a mapping of dotted keys"),
         ({"metrics": {"val/fid": "low"}}, "metric 'val/fid' must be 'min' or 'max', got 'low'"),
-        ({"metrics": {}}, "'metrics' has no values"),
+        ({"metrics": {}}, "'metrics' must be a mapping of names"),
+        ({"metrics": ["val/fid"]}, "'metrics' must be a mapping of names"),
+        ({"metrics": [{"val/fid": "min"}]}, "'metrics' must be a mapping of names"),
+        ({"budget": 3, "grid": {"budget.seconds": [1, 2]}}, "'seconds=1' sets 'budget.seconds', and the 'budget'"),
+        ({"budget": 3, "set": {"trainer.max_steps": 2}}, "'base' sets 'trainer.max_steps', and the 'budget'"),
         ({"value": "mean"}, "'value' must be 'last' or 'best'"),
         ({"alpha": 1.0}, "'alpha' must be a number above 0 and below 1, got 1.0"),
         ({"parallel": 0}, "'parallel' must be a whole number at least 1, got 0"),

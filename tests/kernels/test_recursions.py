@@ -144,6 +144,18 @@ def test_gradient_in_the_plane_without_biases_in_float32(activation):
 
 
 @pytest.mark.parametrize("backend", ["native", "jax"])
+def test_without_biases_a_sample_feels_nothing_from_itself(backend):
+    """Whatever other samples are asked for with it."""
+    stream = np.random.default_rng(0)
+    points, w = (jnp.asarray(stream.standard_normal(shape), jnp.float32) for shape in ((64, 100), (64,)))
+    kernel = ArchitectureKernel(MLP(2, b_std=None), backend=backend)
+    whole = expansion.scores_and_gradient(kernel, points, points, w)[1]
+    for count in (1, 3, 32):
+        found = expansion.scores_and_gradient(kernel, points[:count], points, w)[1]
+        _assert_close(found, np.asarray(whole[:count], np.float64), TOLERANCE["native"])
+
+
+@pytest.mark.parametrize("backend", ["native", "jax"])
 def test_without_biases_sizes_may_be_anything(backend):
     """Squares of these leave the range of float32; 0 has the kernel 0."""
     points = np.random.default_rng(0).standard_normal((6, 40)).astype(np.float32)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightning_gantk import config_files
+from lightning_gantk import config_files, yaml_files
 from lightning_gantk.compare.plan.checks import first_twice
 from lightning_gantk.compare.plan.search import Space, space_of
 from lightning_gantk.errors import ConfigError
@@ -22,6 +22,21 @@ _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\+?$")
 
 
 @dataclass(frozen=True)
+class ConfigFile:
+    """A file for ``--config``, as it was when the specification was read: an edit after that changes no run of it.
+
+    Attributes:
+        path: Where it was.
+        text: Of it.
+        held: What the text says.
+    """
+
+    path: Path
+    text: str
+    held: Any
+
+
+@dataclass(frozen=True)
 class Choice:
     """One way to change a configuration.
 
@@ -33,7 +48,7 @@ class Choice:
     """
 
     name: str
-    configs: tuple[Path, ...] = ()
+    configs: tuple[ConfigFile, ...] = ()
     settings: tuple[tuple[str, Any], ...] = ()
     space: Space = ()
 
@@ -56,11 +71,12 @@ def product(given: Any, here: Path) -> list[tuple[Choice, ...]]:
         if not isinstance(values, list) or not values:
             raise ConfigError(f"axis {key!r} of 'grid' has no values: give a list of at least one.")
         label = short[key] if list(short.values()).count(short[key]) == 1 else key
-        choices = [Choice(f"{label}={_told(value)}", (), settings_of({key: value}, "'grid'")) for value in values]
-        names = [choice.name for choice in choices]
-        if twice := first_twice(names):
-            raise ConfigError(f"axis {key!r} of 'grid' has the value {twice.partition('=')[2]} twice.")
-        axes.append(tuple(choices))
+        if (twice := first_twice(values)) is not None:
+            raise ConfigError(f"axis {key!r} of 'grid' has the value {_told(twice)} twice.")
+        told = [_told(value) for value in values]
+        told = [str(value) if told.count(short) > 1 else short for value, short in zip(values, told, strict=True)]
+        changes = [settings_of({key: value}, "'grid'") for value in values]
+        axes.append(tuple(Choice(f"{label}={one}", (), change) for one, change in zip(told, changes, strict=True)))
     return axes
 
 
@@ -83,12 +99,16 @@ def _choices(given: Any, here: Path, where: str) -> tuple[Choice, ...]:
     return tuple(choices)
 
 
-def configs_of(given: Any, here: Path, where: str) -> tuple[Path, ...]:
+def configs_of(given: Any, here: Path, where: str) -> tuple[ConfigFile, ...]:
     """The files named: beside the specification, or else of those that come with the package, by their short names."""
     given = [given] if isinstance(given, str) else given
     if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
         raise ConfigError(f"{where} must be a file or a list of files, got {given!r}.")
-    return tuple(_file(one, here, where) for one in given)
+    paths = [_file(one, here, where) for one in given]
+    texts = [yaml_files.text_of(path, "config") for path in paths]
+    return tuple(
+        ConfigFile(path, text, yaml_files.parsed(text, path, "config")) for path, text in zip(paths, texts, strict=True)
+    )
 
 
 def _file(name: str, here: Path, where: str) -> Path:

@@ -44,7 +44,7 @@ class Formula:
         try:
             self._tree = ast.parse(text, mode="eval").body
             self(np.ones(1), np.ones(1))
-        except (SyntaxError, ValueError, TypeError, RecursionError) as error:
+        except (SyntaxError, ValueError, TypeError, ArithmeticError, RecursionError) as error:
             told = error.msg if isinstance(error, SyntaxError) else str(error)
             raise ConfigError(
                 f"the formula {text!r} cannot be read ({told}): it takes numbers, x, y, {', '.join(_NUMBERS)}, "

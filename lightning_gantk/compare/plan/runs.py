@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightning_gantk import yaml_files
-from lightning_gantk.compare.plan.choices import Choice
+from lightning_gantk import files
+from lightning_gantk.compare.plan.choices import Choice, ConfigFile
 from lightning_gantk.compare.plan.search import Space
 from lightning_gantk.compare.plan.specification import Specification
 from lightning_gantk.errors import ConfigError
@@ -41,7 +41,7 @@ class Cell:
     def at(self, values: Mapping[str, Any]) -> "Cell":
         """The cell with values of its space."""
         layer = Choice("search", (), tuple(values.items()))
-        return _cell(self.name, (*self.layers, layer), {})
+        return _cell(self.name, (*self.layers, layer))
 
 
 @dataclass(frozen=True)
@@ -85,13 +85,12 @@ def cells(specification: Specification) -> list[Cell]:
     Raises:
         ConfigError: If two are the same, in name or in what they hold.
     """
-    contents: dict[Path, Any] = {}
     found: dict[str, Cell] = {}
     last = () if specification.budget is None else (specification.budget,)
     shared = () if specification.search is None else specification.search.space
     for combination in itertools.product(*specification.axes):
         name = ", ".join(choice.name for choice in combination) or specification.base.name
-        one = _cell(name, (specification.base, *combination, *last), contents, shared)
+        one = _cell(name, (specification.base, *combination, *last), shared)
         if one.key in found:
             raise ConfigError(f"the runs {found[one.key].name!r} and {name!r} of {specification.path} are the same.")
         if name in (other.name for other in found.values()):
@@ -100,8 +99,8 @@ def cells(specification: Specification) -> list[Cell]:
     return list(found.values())
 
 
-def _cell(name: str, layers: tuple[Choice, ...], contents: dict[Path, Any], shared: Space = ()) -> Cell:
-    held = [_held(layer, contents) for layer in layers]
+def _cell(name: str, layers: tuple[Choice, ...], shared: Space = ()) -> Cell:
+    held = [[[file.held for file in layer.configs], layer.settings] for layer in layers]
     space = dict(shared)
     for layer in layers:
         space |= dict(layer.space)
@@ -125,32 +124,29 @@ def arguments(run: Run, configs: Path | None = None) -> list[str]:
         configs: Folder with the copies that ``copy_configs`` made; the files themselves where none is given.
     """
     words: list[str] = []
-    files = iter(_copies(run, configs)) if configs is not None else None
+    copies = iter(_copies(run, configs)) if configs is not None else None
     for layer in run.layers:
-        words += [f"--config={path if files is None else next(files)}" for path in layer.configs]
+        words += [f"--config={file.path if copies is None else next(copies)}" for file in layer.configs]
         words += [f"--{key}={_word(value)}" for key, value in layer.settings]
     return [*words, f"--seed_everything={run.seed}"]
 
 
 def copy_configs(run: Run, folder: Path) -> None:
-    """Keeps the run's files, so that a file that is edited later does not change a run that waits, or goes on."""
+    """Keeps the run's files, so that a file that is edited later does not change a run that waits, or goes on.
+
+    Copies that are there say the same, or they were other runs; one that is not whole is made good.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    originals = [path for layer in run.layers for path in layer.configs]
-    for original, copy in zip(originals, _copies(run, folder), strict=True):
-        if not copy.exists():
-            copy.write_bytes(original.read_bytes())
+    for file, copy in zip(_files(run), _copies(run, folder), strict=True):
+        files.write_text(copy, file.text)
+
+
+def _files(run: Run) -> list[ConfigFile]:
+    return [file for layer in run.layers for file in layer.configs]
 
 
 def _copies(run: Run, folder: Path) -> list[Path]:
-    originals = [path for layer in run.layers for path in layer.configs]
-    return [folder / f"{place}_{original.name}" for place, original in enumerate(originals)]
-
-
-def _held(layer: Choice, contents: dict[Path, Any]) -> list[Any]:
-    for path in layer.configs:
-        if path not in contents:
-            contents[path] = yaml_files.read(path, "config")
-    return [[contents[path] for path in layer.configs], layer.settings]
+    return [folder / f"{place}_{file.path.name}" for place, file in enumerate(_files(run))]
 
 
 def _word(value: Any) -> str:

@@ -1,5 +1,6 @@
 """What a comparison searches before it compares: the same number of trials for every entry."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,5 +111,11 @@ def _parameter(given: Any, where: str) -> Parameter:
     first = given.get("first")
     if first is not None and number(first, f"'first' of {where}", least=low) > high:
         raise ConfigError(f"'first' of {where} must lie between {low} and {high}, got {first}.")
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ConfigError(f"{where} must lie between two finite numbers, got {low} and {high}.")
     whole = all(isinstance(one, int) for one in (low, high))
+    if whole and first is not None:
+        if first != int(first):
+            raise ConfigError(f"'first' of {where} must be a whole number, as 'low' and 'high' are, got {first}.")
+        first = int(first)
     return Parameter(low=low, high=high, log=log, whole=whole, first=first)

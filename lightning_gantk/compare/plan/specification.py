@@ -114,6 +114,10 @@ def load(path: Path, *, folder: Path | None = None) -> Specification:
     seeds = _seeds(given.get("seeds", [0]))
     search = search_of(given["search"], seeds) if "search" in given else None
     _refuse_unsearched(search, axes)
+    if search is not None:
+        choices.settings_of(dict(search.space), "'space' of 'search'")  # for the keys alone
+    budget = budget_of(given["budget"]) if "budget" in given else None
+    _refuse_overridden(budget, [base, *(one for axis in axes for one in axis)])
     return Specification(
         path=path,
         title=str(given.get("title", path.stem.replace("_", " "))),
@@ -121,7 +125,7 @@ def load(path: Path, *, folder: Path | None = None) -> Specification:
         folder=folder or Path(str(given.get("folder", Path("runs", "compare", path.stem)))),
         base=base,
         axes=tuple(axes),
-        budget=budget_of(given["budget"]) if "budget" in given else None,
+        budget=budget,
         search=search,
         seeds=seeds,
         metrics=metrics,
@@ -159,11 +163,26 @@ def _refuse_unsearched(search: SearchPlan | None, axes: list[tuple[choices.Choic
         )
 
 
+def _refuse_overridden(budget: choices.Choice | None, others: list[choices.Choice]) -> None:
+    """Refuses values that the budget, which is laid over all, would undo."""
+    if budget is None:
+        return
+    its = dict(budget.settings)
+    for choice in others:
+        for key, _ in (*choice.settings, *choice.space):
+            if key in its or key.startswith("budget."):
+                raise ConfigError(
+                    f"{choice.name!r} sets {key!r}, and the 'budget' of the specification, which is the same for all, "
+                    "is laid over it: leave one of the two out."
+                )
+
+
 def _metrics(given: Any) -> dict[str, str]:
-    if isinstance(given, list):
-        given = dict.fromkeys(given, "min")
     if not isinstance(given, dict) or not given:
-        raise ConfigError("'metrics' has no values: give names from the logs, such as {val/fid: min}.")
+        raise ConfigError(
+            "'metrics' must be a mapping of names from the logs to min or max, whichever is better, such as "
+            f"{{val/fid: min}}; got {given!r}."
+        )
     return {str(name): one_of(better, ("min", "max"), f"metric {name!r}") for name, better in given.items()}
 
 

@@ -2,10 +2,8 @@
 
 import itertools
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from lightning_gantk import yaml_files
 from lightning_gantk.compare.plan.choices import Choice
 from lightning_gantk.compare.plan.runs import Cell
 
@@ -14,23 +12,20 @@ _NOTHING = object()
 
 def undone(cells: list[Cell]) -> list[str]:
     """One line for each: the choice, its file and the value there, and the value that was said before."""
-    contents: dict[Path, Any] = {}
-    return list(dict.fromkeys(line for cell in cells for line in _of(cell.layers, contents)))
+    return list(dict.fromkeys(line for cell in cells for line in _of(cell.layers)))
 
 
-def _of(layers: tuple[Choice, ...], contents: dict[Path, Any]) -> Iterator[str]:
+def _of(layers: tuple[Choice, ...]) -> Iterator[str]:
     for place, layer in enumerate(layers):
         later = layers[place + 1 :]
         said_again = {key for choice in later for key, _ in choice.settings}
-        files = [(choice.name, path) for choice in later for path in choice.configs]
-        for (key, value), (name, path) in itertools.product(layer.settings, files):
-            if path not in contents:
-                contents[path] = yaml_files.read(path, "config")
-            found = _at(contents[path], key)
+        files = [(choice.name, file) for choice in later for file in choice.configs]
+        for (key, value), (name, file) in itertools.product(layer.settings, files):
+            found = _at(file.held, key)
             if key not in said_again and found is not _NOTHING and found != value:
                 yield (
-                    f"{name}: {path.name} has {key}: {found!r} where {value!r} was said before it. To keep the latter "
-                    "say it in the run itself."
+                    f"{name}: {file.path.name} has {key}: {found!r} where {value!r} was said before it. To keep the "
+                    "latter say it in the run itself."
                 )
 
 

@@ -34,7 +34,7 @@ def flat(value: Any, path: str = "") -> dict[str, str]:
             found |= flat(inner, f"{path}.{key}" if path else str(key))
         return found
     if isinstance(value, float):
-        return {path: f"{value:g}"}
+        return {path: f"{value:.12g}"}
     return {path: "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)}
 
 

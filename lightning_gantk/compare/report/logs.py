@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-_TRAINING = "time/training"  # what a run with a budget logs: the seconds that count, at each validation
+_TRAINING = "time/training"  # what a run logs at each validation: the seconds that count
 
 
 @dataclass
@@ -15,9 +15,9 @@ class Series:
     """One scalar of a run.
 
     Attributes:
-        points: Value and seconds of training by step. Seconds are those that a run with a budget logs, at its
-            validations; else they are counted from the first thing logged; time between attempts does not count, nor
-            does work that was lost and done again.
+        points: Value and seconds of training by step. Seconds are those that a run logs at its validations, straight
+            between these; of a run that logs none they are counted from the beginning of its logs; time between
+            attempts does not count, nor does work that was lost and done again.
     """
 
     points: dict[int, tuple[float, float]] = field(default_factory=dict)
@@ -63,13 +63,11 @@ class Logs:
                 self._files[path] = _File(path)
             for event in self._files[path].loader.Load():
                 self._take(event, self._files[path])
-        if _TRAINING in self.scalars:
-            steps, spent = zip(*sorted(self.scalars[_TRAINING].values().items()), strict=True)
-            for name, series in self.scalars.items():
-                if name.startswith("val/"):  # on the budget's clock, all of them
-                    seconds = np.interp(list(series.points), steps, spent).tolist()
-                    points = zip(series.points.items(), seconds, strict=True)
-                    series.points = {step: (value, at) for (step, (value, _)), at in points}
+        if spent := self._spent():
+            for series in self.scalars.values():
+                seconds = np.interp(list(series.points), list(spent), list(spent.values())).tolist()
+                points = zip(series.points.items(), seconds, strict=True)
+                series.points = {step: (value, at) for (step, (value, _)), at in points}
         return self
 
     def step(self) -> int:
@@ -78,9 +76,11 @@ class Logs:
 
     def seconds(self) -> float:
         """Of training, until the last thing logged."""
-        if _TRAINING in self.scalars and (spent := self.scalars[_TRAINING].values()):
-            return max(spent.values())
-        return self._logged_seconds()
+        return max(spent.values()) if (spent := self._spent()) else self._logged_seconds()
+
+    def _spent(self) -> dict[int, float]:
+        """Seconds that count, by step."""
+        return self.scalars[_TRAINING].values() if _TRAINING in self.scalars else {}
 
     def _logged_seconds(self) -> float:
         return max((seconds for series in self.scalars.values() for _, seconds in series.points.values()), default=0.0)

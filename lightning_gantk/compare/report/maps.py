@@ -1,5 +1,6 @@
 """Phase diagrams: a metric over two axes of the grid, as coloured cells."""
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -35,21 +36,18 @@ class Panel:
 
 def values_of(results: Results, key: str) -> list[float]:
     """The values of an axis, in order."""
-    settings = (dict(layer.settings) for result in results.runs for layer in result.run.layers[1:])
-    return sorted({float(one[key]) for one in settings if key in one})
+    choices = (choice for axis in results.specification.axes for choice in axis)
+    return sorted({float(value) for choice in choices for name, value in choice.settings if name == key})
 
 
 def panels(results: Results, asked: Map, metric: str) -> list[Panel]:
     """The panels of a map, in the specification's order."""
     xs, ys = values_of(results, asked.x), values_of(results, asked.y)
     found: dict[str, Panel] = {}
-    for cell in results.cells:
-        layers = next((result.run.layers for result in results.runs if result.run.cell == cell), None)
-        if layers is None:
-            continue  # a search has not begun its runs
+    for cell, choices in zip(results.cells, itertools.product(*results.specification.axes), strict=True):
         place: dict[str, Any] = {}
         others = []
-        for layer in layers[1:]:
+        for layer in choices:
             settings = dict(layer.settings)
             own = [key for key in (asked.x, asked.y) if key in settings]
             place |= {key: float(settings[key]) for key in own}

@@ -33,7 +33,9 @@ def _save_maps(results: Results) -> list[Path]:
     saved = []
     for place, asked in enumerate(results.specification.maps):
         for metric in asked.metrics:
-            path = results.specification.folder / "maps" / f"{place}_{metric.rpartition('/')[-1]}.png"
+            path = (
+                results.specification.folder / "maps" / f"{place}_{metric.removeprefix('val/').replace('/', '_')}.png"
+            )
             path.parent.mkdir(exist_ok=True)
             maps.draw(results, asked, metric).savefig(path, dpi=110)
             saved.append(path)
@@ -63,7 +65,7 @@ def _page(results: Results) -> str:
         parts.append(f'<p class="lead">{html.escape(asked.description)}</p>')
     parts.append(_facts(results))
     if missing := sections.unfinished(results):
-        head = f"<b>Not counted below: {len(missing)} of {len(results.runs)} runs</b>"
+        head = "<b>Not counted below</b>"
         if results.others:
             why = "of another specification, or of configs that were edited since"
             missing.append(f"({results.others} more runs lie in the folder, {why}.)")

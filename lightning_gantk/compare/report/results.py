@@ -32,8 +32,7 @@ class Result:
         scalars: All it logged, by name.
         record: What it noted when it finished: memory, versions, hardware; empty before.
         config: Its full configuration; empty before it began.
-        training_seconds: Of training: the budget's own where there is one, else from the first thing logged to the
-            last.
+        training_seconds: Of training, as ``callbacks.Budget`` counts them.
     """
 
     run: Run
@@ -50,7 +49,9 @@ class Result:
         return self.state.phase == Phase.FINISHED
 
     def value(self, metric: str, *, which: str, better: str) -> float:
-        """Its last or best value of a metric, or the mean of the last fifth of its values; NaN where it has none."""
+        """Its last value of a metric, its best since training began, or the mean of the last fifth of its values; NaN
+        where it has none.
+        """
         values = list(self.scalars[metric].values().values()) if metric in self.scalars else []
         if not values:
             return math.nan
@@ -58,7 +59,8 @@ class Result:
             return values[-1]
         if which == "late":
             return statistics.fmean(values[-math.ceil(_LATE * len(values)) :])
-        return (min if better == "min" else max)((value for value in values if not math.isnan(value)), default=math.nan)
+        learnt = [value for step, value in self.scalars[metric].values().items() if step > 0] or values
+        return (min if better == "min" else max)((value for value in learnt if not math.isnan(value)), default=math.nan)
 
     def step_parts(self) -> dict[str, float]:
         """Median seconds of the parts of a generator step, by name in the logs."""
@@ -112,10 +114,10 @@ class Results:
         return result.training_seconds / result.record["steps"] if result.record.get("steps") else None
 
     def floors(self, metric: str) -> list[float]:
-        """What real samples come to against other real samples, in each finished run."""
+        """What real samples come to against other real samples, in the finished runs: each different value once."""
         name = f"{metric}_floor"
         logged = (result.scalars[name].values() for result in self.runs if result.finished and name in result.scalars)
-        return [list(values.values())[-1] for values in logged if values]
+        return sorted({list(values.values())[-1] for values in logged if values})
 
 
 def collect(specification: Specification) -> Results:

@@ -40,7 +40,7 @@ def summary(results: Results) -> Table:
         table.rows.append([*row, *_costs(results, cell), _count(results, cell)])
     if any(results.floors(metric) for metric in metrics):
         floors = [results.floors(metric) for metric in metrics]
-        values = [plus_minus(summarise(sorted(set(floor)))) if floor else "" for floor in floors]
+        values = [plus_minus(summarise(floor)) if floor else "" for floor in floors]
         table.rows.append([Cell("real samples", note="against held-out real ones"), *values, "", "", "", ""])
     return table
 
@@ -63,17 +63,16 @@ def stated_test(results: Results) -> str:
 
 def stated_time(results: Results) -> str:
     """What seconds of training are."""
-    if results.specification.budget is None:
-        return (
-            "Time is counted from the first value that a run logged, at its pace beside the other runs on the machine; "
-            "interruptions do not count."
-        )
-    clock = dict(results.specification.budget.settings).get("budget.clock", "wall")
+    budget = results.specification.budget
+    clock = "wall" if budget is None else dict(budget.settings).get("budget.clock", "wall")
     whose = "of the processor, of all threads of a run" if clock == "cpu" else "of the wall clock"
-    return (
+    text = (
         f"Seconds are those {whose}, from the preparation of the discriminator on, without validations and without "
-        "what JAX spends on compiling; those of a step are all of them over the steps. A dash: not measured by then."
+        "what JAX spends on compiling"
     )
+    if budget is None:
+        return f"{text}, at a run's pace beside the other runs on the machine."
+    return f"{text}; those of a step are all of them over the steps. A dash: not measured by then."
 
 
 def by_time(results: Results) -> Table | None:
@@ -121,12 +120,17 @@ def runs(results: Results) -> Table:
 
 
 def unfinished(results: Results) -> list[str]:
-    """One line for each run, or cell, that does not count, and why."""
+    """One line for each run, or cell, that does not count, or not in a metric, and why."""
     lines = []
     for result in results.runs:
         if not result.finished:
             error = f": {result.state.error}" if result.state.error else ""
             lines.append(f"{result.run.label} — {result.state.phase.value}{error}")
+            continue
+        asked = results.specification
+        for metric, better in asked.metrics.items():
+            if math.isnan(result.value(metric, which=asked.value, better=better)):
+                lines.append(f"{result.run.label} — has finished, with no value of {metric}")
     for one in results.searches:
         if not one.is_decided:
             lines.append(f"{one.cell.name} — the search is at trial {len(one.runs)} of {one.plan.trials}")
@@ -175,7 +179,8 @@ def facts(results: Results) -> dict[str, str]:
     if finished:
         steps = sorted({result.record["steps"] for result in finished})
         found[STEPS.capitalize()] = "–".join(f"{step:,}" for step in dict.fromkeys((steps[0], steps[-1])))  # noqa: RUF001
-        found["Run time, all runs"] = clock(sum(result.state.seconds for result in finished))
+        every = [*results.runs, *results.trials.values()]
+        found["Run time, all runs"] = clock(sum(result.state.seconds for result in every))
         hardware = finished[-1].record["machine"]
         found["Hardware"] = hardware.get("GPU") or f"{hardware['processor']}, cores: {hardware['cores']}"
     return found

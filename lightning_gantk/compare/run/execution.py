@@ -5,7 +5,7 @@ import signal
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
@@ -133,6 +133,7 @@ class Driver:
         return int(bool(bare) or any(one.phase not in (Phase.FINISHED, Phase.DIVERGED) for one in states.values()))
 
     def _turns(self) -> Iterator[dict[str, State]]:
+        stopped: set[str] = set()
         while not self._signal:
             self._drop_jobs_done()
             states = self.board.states(set(self.jobs))
@@ -143,7 +144,10 @@ class Driver:
                 states |= {run.slug: State(Phase.WAITING) for run in new}
                 missing += new
             for run in missing[: max(0, self.parallel - len(active))]:
-                self._submit(run)
+                # One that another driver's job has just let go of: how it ended may be about to be written down.
+                if states[run.slug].phase != Phase.STOPPED or run.slug in self.tries or run.slug in stopped:
+                    self._submit(run, active)
+            stopped = {slug for slug, one in states.items() if one.phase == Phase.STOPPED}
             yield states
             if not active and not missing and (self.tuner is None or self.tuner.is_done):
                 return
@@ -168,21 +172,29 @@ class Driver:
         if found.phase in (Phase.FINISHED, Phase.DIVERGED) or self.tries[run.slug] > self.specification.retries:
             return False
         if found.phase == Phase.FAILED and self.tries[run.slug]:
-            return self.comparison.run(run.slug).tried()[-1]["code"] != Code.REFUSED  # it would be refused again
+            last = self.comparison.run(run.slug).tried()[-1]
+            return last["code"] != Code.REFUSED and not last.get("late")  # it would end in the same way
         return True
 
-    def _submit(self, run: Run) -> None:
-        taken = {self._slots[slug] for slug in self.jobs}
+    def _submit(self, run: Run, active: Set[str]) -> None:
+        taken = {self._slot_of(slug) for slug in {*self.jobs, *active}}
         slot = next(number for number in range(len(taken) + 1) if number not in taken)
         environment = executors.environment(self.specification, slot=slot, parallel=self.parallel, local=self.local)
         minutes = self.specification.timeout_minutes
         folder = self.comparison.run(run.slug)
         with _without_interrupts():
             job = self.executor.submit(RunJob(folder.path, environment, minutes and 60 * minutes))
-        known = {"job": job.job_id, "cluster": self.executor.cluster, "folder": str(self.executor.folder)}
+        where = {"cluster": self.executor.cluster, "folder": str(self.executor.folder), "slot": slot}
+        known = {"job": job.job_id, **where}
         files.write_json(folder.job, known)
         self.jobs[run.slug], self._slots[run.slug] = job, slot
         self.tries[run.slug] += 1
+
+    def _slot_of(self, slug: str) -> int | None:
+        """Which place on this machine a run has, perhaps since an earlier driver; None where nobody says."""
+        if slug in self._slots:
+            return self._slots[slug]
+        return (files.read_json(self.comparison.run(slug).job) or {}).get("slot")
 
     def _drop_jobs_done(self) -> None:
         for slug, job in list(self.jobs.items()):

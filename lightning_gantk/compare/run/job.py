@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 from lightning_gantk import files
-from lightning_gantk.compare.run.worker import Code
+from lightning_gantk.compare.run.worker import Code, peak_memory
 from lightning_gantk.compare.state import RunFolder
 
 _GRACE = 60.0  # seconds to save a checkpoint in
@@ -65,8 +65,8 @@ class RunJob:
             start = out.tell()
             code, late = self._wait(out)
         outcome = "failed" if late else _ENDS.get(code, "failed")
-        record |= {"ended": time.time(), "code": code, "outcome": outcome}
-        record["peak_memory"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+        record |= {"ended": time.time(), "code": code, "outcome": outcome, "late": late}
+        record["peak_memory"] = peak_memory(resource.RUSAGE_CHILDREN)
         if outcome in ("failed", "diverged"):
             record["error"] = (
                 f"took longer than {(self.timeout or 0) / 60:g} minutes" if late else _error(code, log, start)

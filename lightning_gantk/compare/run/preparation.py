@@ -40,7 +40,7 @@ def write(runs: list[Run], comparison: Comparison, steps: dict[str, int | None],
         folder = comparison.run(run.slug)
         if folder.finished.exists():
             continue
-        copy_configs(run, folder.configs)  # those that are there are of the run that has begun, with what these hold
+        copy_configs(run, folder.configs)
         plan = {
             "cell": run.cell,
             "seed": run.seed,

@@ -89,7 +89,7 @@ def _record(folder: RunFolder, command: Any, began: float) -> dict[str, Any]:
     from lightning_gantk.compare.run import machine
 
     peaks = [attempt.get("peak_memory", 0) for attempt in folder.tried()]
-    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+    peaks.append(peak_memory(resource.RUSAGE_SELF))
     return {
         "steps": command.trainer.global_step,
         "processes": command.trainer.world_size,
@@ -102,6 +102,11 @@ def _record(folder: RunFolder, command: Any, began: float) -> dict[str, Any]:
         "machine": machine.hardware(),
         "versions": machine.versions(),
     }
+
+
+def peak_memory(whose: int) -> int:
+    """The most bytes that the process (``resource.RUSAGE_SELF``), or any of its children, has held."""
+    return resource.getrusage(whose).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _end_with_parent(parent: int | None) -> None:

@@ -41,7 +41,8 @@ def propose(name: str, space: Space, tried: Sequence[Tried], *, better: str, key
     """Values for one more trial.
 
     The study is made anew from what was tried each time, so that files of runs are all that has to be kept. A trial
-    that ended without a result counts as worse than all others, and one that is going as one that may turn out badly.
+    that ended without a result counts as worse than all others (to "gp" as bad as the worst of them), and one that is
+    going as one that may turn out badly.
 
     Args:
         name: Of the sampler, one of ``plan.search.SAMPLERS``.
@@ -57,13 +58,15 @@ def propose(name: str, space: Space, tried: Sequence[Tried], *, better: str, key
         direction="minimize" if better == "min" else "maximize", sampler=_sampler(optuna, name, seed)
     )
     distributions = {key: _distribution(optuna, parameter) for key, parameter in space}
+    results = [one.result for one in tried if one.result is not None]
+    # Gaussian processes see values alone, and would go on where training fails: to them it is as bad as the worst.
+    worst = (max if better == "min" else min)(results) if results and name == "gp" else None
     for one in tried:
         states = optuna.trial.TrialState
-        state = states.COMPLETE if one.result is not None else states.PRUNED if one.ended else states.RUNNING
+        value = worst if one.result is None and one.ended else one.result
+        state = states.COMPLETE if value is not None else states.PRUNED if one.ended else states.RUNNING
         params = {key: _inside(parameter, one.values[key]) for key, parameter in space}
-        study.add_trial(
-            optuna.trial.create_trial(state=state, value=one.result, params=params, distributions=distributions)
-        )
+        study.add_trial(optuna.trial.create_trial(state=state, value=value, params=params, distributions=distributions))
     if not tried:
         study.enqueue_trial({key: parameter.first for key, parameter in space if parameter.first is not None})
     asked = study.ask(distributions).params

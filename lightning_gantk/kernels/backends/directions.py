@@ -9,6 +9,7 @@ difference; between vectors of one length the distance is the angle. Derivatives
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lightning_gantk.kernels.backends.base import Backend, Differentiable
 from lightning_gantk.kernels.backends.vectors import flat, mean_square
@@ -28,22 +29,22 @@ class Directions(Backend):
         self.name, self.grouped, self.block = f"{inner.name}, of directions", inner.grouped, inner.block
 
     def gram(self, x: Array, y: Array) -> Array:
-        (x, of_x), (y, of_y) = _directions(x), _directions(y)
+        (x, of_x), (y, of_y) = _directions(x, y)
         return of_x[:, None] * of_y * self.inner.gram(x, y)
 
     def symmetric_gram(self, x: Array) -> Array:
-        x, length = _directions(x)
+        ((x, length),) = _directions(x)
         return length[:, None] * length * self.inner.symmetric_gram(x)
 
     def scores(self, x: Array, points: Array, weights: Array) -> Array:
-        (x, length), (points, of_points) = _directions(x), _directions(points)
+        (x, length), (points, of_points) = _directions(x, points)
         return length * self.inner.scores(x, points, of_points * weights)
 
     def scores_and_gradient(self, x: Array, points: Array, weights: Array) -> tuple[Array, Array]:
         return self.of_groups(x, points, weights, None)
 
     def of_groups(self, x: Array, points: Array, weights: Array, first: int | None) -> tuple[Array, Array]:
-        (x, length), (points, of_points) = _directions(x), _directions(points)
+        (x, length), (points, of_points) = _directions(x, points)
         values, gradient = self.inner.of_groups(x, points, of_points * weights, first)
         return length * values, gradient
 
@@ -51,7 +52,7 @@ class Directions(Backend):
         return self.of_groups_at_points(points, weights, len(points), first)
 
     def of_groups_at_points(self, points: Array, weights: Array, first: int, count: int) -> tuple[Array, Array]:
-        points, length = _directions(points)
+        ((points, length),) = _directions(points)
         values, gradient = self.inner.of_groups_at_points(points, length * weights, first, count)
         return length[:count] * values, gradient
 
@@ -64,14 +65,21 @@ class DifferentiableDirections(Directions, Differentiable):
         self._derivatives = inner
 
     def pullback(self, x: Array, y: Array, cotangent: Array) -> Array:
-        (x, _), (y, of_y) = _directions(x), _directions(y)
+        (x, _), (y, of_y) = _directions(x, y)
         return self._derivatives.pullback(x, y, of_y * cotangent)
 
 
-def _directions(x: Array) -> tuple[Array, Array]:
-    """Samples over the root of their mean square, in their shape, and that root, ``(N,)``; 0 stays 0."""
-    largest = jnp.max(jnp.abs(flat(x)), 1)  # first, or squares leave the range of numbers
-    vectors = flat(x) / jnp.where(largest > 0, largest, 1)[:, None]
-    length = jnp.sqrt(mean_square(vectors))
-    vectors = vectors / jnp.where(length > 0, length, 1)[:, None]
-    return vectors.reshape(x.shape), largest * length
+def _directions(*batches: Array) -> list[tuple[Array, Array]]:
+    """Samples over the root of their mean square, in their shape, and that root, ``(N,)``; 0 stays 0.
+
+    All batches are worked out in one: XLA adds up the rows of arrays of different sizes in different orders, and equal
+    samples must have equal directions, or the kink between them would pull.
+    """
+    samples = jnp.concatenate([flat(batch) for batch in batches])
+    largest = jnp.max(jnp.abs(samples), 1)  # first, or squares leave the range of numbers
+    vectors = samples / jnp.where(largest > 0, largest, 1)[:, None]
+    root = jnp.sqrt(mean_square(vectors))
+    vectors = vectors / jnp.where(root > 0, root, 1)[:, None]
+    ends = np.cumsum([len(batch) for batch in batches])[:-1]
+    parts = zip(batches, jnp.split(vectors, ends), jnp.split(largest * root, ends), strict=True)
+    return [(part.reshape(batch.shape), length) for batch, part, length in parts]
