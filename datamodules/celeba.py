@@ -124,6 +124,8 @@ class CelebADataModule(Pictures):
         names = self._names()
         training = [number for number, path in enumerate(files) if names[path.name] == _TRAINING]
         held_out = [number for number, path in enumerate(files) if names[path.name] == _VALIDATION]
+        if self.subset_size is not None:  # these are the held-out ones already, but for broken files
+            return training, [held_out[number] for number in permutation(len(held_out), self.seed)]
         return training, self._held_out(held_out)
 
     @property

@@ -41,7 +41,9 @@ class Decoder:
             check_pixels(file)
             if self.crop is None:  # a large JPEG is decoded at a half, quarter or eighth, still twice too large
                 file.draft(None, (2 * self.image_size, 2 * self.image_size))
-            picture = _flattened(ImageOps.exif_transpose(file)).convert("L" if self.channels == 1 else "RGB")
+            picture = flattened(ImageOps.exif_transpose(file), file.format).convert(
+                "L" if self.channels == 1 else "RGB"
+            )
         side = min(picture.size) if self.crop is None else self.crop
         left, top = ((length - side) // 2 for length in picture.size)
         if min(left, top) < 0:
@@ -132,9 +134,20 @@ class DecodedFile:
         return json.loads(self.path.with_suffix(".json").read_text())["broken"]
 
 
-def _flattened(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I;16"):  # 16 bits, which convert() would clip
-        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+def flattened(picture: Image.Image, kind: str | None) -> Image.Image:
+    """The picture with 8 bits and nothing to see through, on white.
+
+    Args:
+        picture: It.
+        kind: What Pillow calls the format of its file.
+
+    Raises:
+        ValueError: If nobody can say which of its numbers is white.
+    """
+    if picture.mode.startswith("I;16") or (picture.mode == "I" and kind in ("PNG", "PPM")):
+        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))  # of 16 bits, which convert() would clip
+    if picture.mode in ("I", "F"):
+        raise ValueError("its pixels are 32-bit numbers, of any range: save it with 8 or 16 bits")
     if "transparency" not in picture.info and picture.mode not in ("RGBA", "LA", "PA"):
         return picture
     picture = picture.convert("RGBA")

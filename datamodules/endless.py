@@ -36,6 +36,10 @@ class EndlessLoader:
             self._given_in_epoch += 1
             yield batch
 
+    def end_epoch(self) -> None:
+        """Leaves out the rest of the epoch: Lightning may want fewer batches of one."""
+        self._given_in_epoch = self._length
+
     def state_dict(self) -> dict[str, Any]:
         """The place in the data."""
         return {"given": self._given, "given_in_epoch": self._given_in_epoch}

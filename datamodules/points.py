@@ -66,7 +66,9 @@ class PointsDataModule(DataModule):
         whole("num_samples", num_samples, or_none=True)
         whole("val_size", val_size, 2, or_none=True)
         whole("epoch_length", epoch_length)
-        super().__init__(batch_size=batch_size or num_samples or 500, seed=seed, order_seed=order_seed)
+        if batch_size is None:
+            batch_size = num_samples or 500
+        super().__init__(batch_size=batch_size, seed=seed, order_seed=order_seed)
         self.target = target
         self.num_samples = num_samples
         self.val_size = val_size

@@ -18,6 +18,7 @@ import collections
 import contextlib
 import importlib.util
 import os
+import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,7 @@ _copies = 0
 _compiling: float | None = None  # seconds
 _COMPILING = {f"/jax/core/compile/{part}_duration" for part in ("jaxpr_to_mlir_module", "backend_compile")}
 _dropped: "collections.deque[tuple[torch.cuda.Event, jax.Array]]" = collections.deque()
+_forgetting = threading.Lock()
 
 
 def copies() -> int:
@@ -222,6 +224,10 @@ def _on_drop(stream: "torch.cuda.Stream", array: "jax.Array") -> None:
 
 
 def _forget_done() -> None:
-    """Gives JAX the memory back that torch has done with."""
-    while _dropped and _dropped[0][0].query():
-        _dropped.popleft()
+    """Gives JAX the memory back that torch has done with; while another thread is at it there is nothing to do."""
+    if _forgetting.acquire(blocking=False):  # `query` lets other threads in, between a look at the first and its end
+        try:
+            while _dropped and _dropped[0][0].query():
+                _dropped.popleft()
+        finally:
+            _forgetting.release()

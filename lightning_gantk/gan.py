@@ -31,6 +31,7 @@ from lightning_gantk.training.divergence import Watch
 from lightning_gantk.training.measured import Measured
 from lightning_gantk.training.stopwatch import Stopwatch
 from lightning_gantk.training.trainer import data_of
+from lightning_gantk.training.undisturbed import undisturbed
 
 quieten()  # a script of one's own is told no more than the command line
 ADAM = {"lr": 1e-3, "betas": (0.5, 0.999)}  # the default optimizer's settings
@@ -295,7 +296,7 @@ class GAN(Measured):
                 self.log("time/compile", compiled - self._compiled)
                 self._compiled = compiled
         if watch.is_due(self.statistics_every):
-            with torch.no_grad():
+            with torch.no_grad(), undisturbed(self.discriminator):
                 fakes = self.discriminator(watch.fake) if watch.scores is None else watch.scores.detach()
                 scores = self.discriminator(watch.real), fakes
                 found = self.discriminator.statistics(*map(gathered, scores))

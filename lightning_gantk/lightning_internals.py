@@ -85,17 +85,24 @@ def count_steps_as_taken(trainer: Trainer) -> None:
     loop._batches_that_stepped = trainer.global_step
 
 
+def batches_are_done(trainer: Trainer) -> bool:
+    """Whether an epoch has had as many batches as it is to have."""
+    loop = trainer.fit_loop.epoch_loop
+    _look_for(loop, "_num_ready_batches_reached")
+    return loop._num_ready_batches_reached()
+
+
 def epoch_is_over(trainer: Trainer) -> bool:
     """Whether a resumed run stands at the end of an epoch with no validation to make.
 
     Only the loop of an epoch knows, and it keeps the answer to itself.
     """
     loop, epochs = trainer.fit_loop.epoch_loop, trainer.fit_loop
-    _look_for(loop, "_num_ready_batches_reached", "_should_check_val_fx")
+    _look_for(loop, "_should_check_val_fx")
     _look_for(epochs, "_data_fetcher")
     fetcher = epochs._data_fetcher
     assert fetcher is not None  # the loop makes it before it resumes
-    return loop._num_ready_batches_reached() and not loop._should_check_val_fx(fetcher)
+    return batches_are_done(trainer) and not loop._should_check_val_fx(fetcher)
 
 
 def skip_rest_of_epoch(trainer: Trainer) -> None:

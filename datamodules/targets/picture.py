@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from datamodules.decoding import check_pixels
+from datamodules.decoding import check_pixels, flattened
 from datamodules.targets.base import Target
 from lightning_gantk.checks import number
 from lightning_gantk.downloads import fetch
@@ -90,7 +90,7 @@ class Picture(Target):
             self._verify(content, self.path)
             with Image.open(self.path) as file:
                 check_pixels(file)
-                picture = Image.alpha_composite(Image.new("RGBA", file.size, "white"), file.convert("RGBA"))
+                picture = flattened(file, file.format)
         except (OSError, ValueError, Image.DecompressionBombError) as error:  # Pillow's own are among them
             raise ConfigError(f"The picture {self.path!r} cannot be read: {error}.") from error
         dark = 255.0 - np.asarray(picture.convert("L"), dtype=np.float64)

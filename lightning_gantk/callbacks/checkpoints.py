@@ -5,6 +5,7 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+from lightning.pytorch.trainer.states import TrainerFn
 
 from lightning_gantk.checks import whole
 from lightning_gantk.training.folders import checkpoint_folder
@@ -46,7 +47,7 @@ class LastCheckpoint(Checkpoint):
             self.save(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._saved and self._saved == trainer.global_step:
+        if self._saved and self._saved == trainer.global_step and trainer.state.fn == TrainerFn.FITTING:
             self.save(trainer)  # once more, so that a resumed run need not validate again
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

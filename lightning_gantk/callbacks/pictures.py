@@ -12,6 +12,7 @@ from lightning_gantk.checks import whole
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.training.folders import run_folder
 from lightning_gantk.training.trainer import is_only_a_try
+from lightning_gantk.training.undisturbed import undisturbed
 
 if TYPE_CHECKING:
     from lightning_gantk.gan import GAN
@@ -97,9 +98,10 @@ class ScorePictures(Callback):
         real, fake = batch[:_MOST], self._samples(gan, batch)
         if self.limits is None and shape[0] == 2:
             self.limits = limits_around(to_numpy(real), to_numpy(fake))
-        drawn = samples_on_score(
-            real, fake, gan.discriminator, limits=self.limits, title=titled(gan.discriminator, step)
-        )
+        with undisturbed(gan.discriminator):
+            drawn = samples_on_score(
+                real, fake, gan.discriminator, limits=self.limits, title=titled(gan.discriminator, step)
+            )
         show(trainer, "score", torch.from_numpy(pixels(drawn)).movedim(-1, 0) / 255, step)
         save(drawn, run_folder(trainer) / "pictures" / f"step_{step:06d}.png", dpi=150)
 

@@ -7,6 +7,7 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
+from datamodules import samples as batches
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators.particles import Particles
 from lightning_gantk.generators.stored_flow import FlowStep, StoredFlow
@@ -66,9 +67,10 @@ class StoreFlow(Callback):
             )
         self._rate = group["lr"] / (1 if pl_module.generator.per_particle else len(self._fake))
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Tensor, batch_idx: int) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self._flow is not None and self._fake is not None:
-            self._flow.add(FlowStep(batch, self._fake, self._rate))
+            real, _ = batches.parted(batch)
+            self._flow.add(FlowStep(real, self._fake, self._rate))
             self._fake = None
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:

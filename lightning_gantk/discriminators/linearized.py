@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -129,7 +130,7 @@ class LinearizedDiscriminator(Discriminator):
             TrainingDiverged: If no numbers come out.
         """
         check_batch(real, fake)
-        with fitting_alone(self), torch.no_grad():
+        with fitting_alone(self), torch.no_grad(), _exact_convolutions():
             network = self._built(real)
             self._check(real)
             if self.relinearize_every and self._fits and self._fits % self.relinearize_every == 0:
@@ -155,7 +156,8 @@ class LinearizedDiscriminator(Discriminator):
     @torch.no_grad()
     def gram(self, x: Tensor) -> Tensor:
         """The empirical NTK ``(N, N)`` of samples ``(N, ...)``, at the weights where the network is linearised."""
-        return empirical_ntk(self._built(x), x.to(self.direction.dtype), outputs="sum")
+        with _exact_convolutions():
+            return empirical_ntk(self._built(x), x.to(self.direction.dtype), outputs="sum")
 
     def train(self, mode: bool = True) -> "LinearizedDiscriminator":
         super().train(mode)
@@ -225,3 +227,11 @@ def _flat(scores: Tensor) -> Tensor:
             f"A discriminator network must give one score per sample, (N,) or (N, 1); got {tuple(scores.shape)}."
         )
     return scores.view(-1)
+
+
+def _exact_convolutions() -> AbstractContextManager[None]:
+    """Convolutions of GPUs in float32 and not in TF32, of which the solver, which wants 1e-6, would learn nothing."""
+    cudnn = torch.backends.cudnn
+    return cudnn.flags(
+        enabled=cudnn.enabled, benchmark=cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False
+    )

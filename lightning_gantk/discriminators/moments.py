@@ -133,7 +133,10 @@ class MomentEmbedding(Discriminator):
             return
         count, total, products = 0, torch.zeros(()), torch.zeros(())
         for batch in reals:
+            new = self._in_shape is None
             self.build(tuple(batch.shape[1:]))
+            if new:
+                self.to(batch.device)
             phi = self._features(batch.to(self.center)).double()
             count, total, products = count + len(phi), total + phi.sum(0), products + phi.T @ phi
         if count < 2:

@@ -37,8 +37,8 @@ class NTKDiscriminator(Discriminator):
     of it runs in JAX (events on the host); tensors cross by DLPack. A trained discriminator belongs to its batch: it is
     no part of checkpoints and is fitted anew at each step, unless it is kept.
 
-    On a GPU the host does not wait for the end of a fit: a solver that came to no end gives scores that are NaN, and
-    ``check`` says why.
+    On a GPU the host does not wait for the end of a fit with IPM or LSGAN: a solver that came to no end gives scores
+    that are NaN, and ``check`` says why.
 
     Args:
         kernel: A kernel such as ``RBF(gamma=0.5)``, or an architecture, whose kernel is taken.

@@ -116,7 +116,10 @@ class PrivateMeanEmbedding(Discriminator):
             return
         total, count = None, 0
         for batch in reals:
+            new = self._in_shape is None
             self.build(tuple(batch.shape[1:]))
+            if new:
+                self.to(batch.device)
             found = self._mean(batch.to(self.embedding)) * len(batch)
             total, count = found if total is None else total + found, count + len(batch)
         if total is None:

@@ -84,7 +84,8 @@ class TorchMetric(Quality):
         if real and not self._tells_real:
             return
         images = self._as_taken(samples)
-        with torch.inference_mode(False), torch.no_grad():
+        # What it gives must not depend on the precision of training.
+        with torch.inference_mode(False), torch.no_grad(), torch.autocast(samples.device.type, enabled=False):
             metric.to(samples.device)
             if self._tells_real:
                 metric.update(images, real=real)

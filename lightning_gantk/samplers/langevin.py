@@ -37,8 +37,8 @@ class GuidedLangevin:
     """
 
     def __init__(self, steps: int, step_size: float, temperature: float = 0.0, reals: int | None = 1024):
-        for name, value in (("steps", steps), ("reals", reals)):
-            whole(name, value, or_none=True)
+        whole("steps", steps)
+        whole("reals", reals, or_none=True)
         number("step_size", step_size, positive=True)
         number("temperature", temperature)
         self.steps, self.step_size, self.temperature, self.reals = steps, step_size, temperature, reals

@@ -39,6 +39,7 @@ class Watch:
         self.scores: Tensor | None = None
         self.loss: Tensor | None = None
         self.gradient: Tensor | None = None
+        self._scale = 1.0  # of the gradients; the scaler has another one after its step
         self.index = gan.global_step
         self._step, self._log_every = self.index + 1, log_interval(gan.trainer)
         self.logged = self._log_every > 0 and self._step % self._log_every == 0
@@ -57,7 +58,8 @@ class Watch:
                 checkpoint ``diverged.ckpt`` that was saved.
         """
         cheap: list[Tensor | None] = [self.loss, self.scores]
-        if self._loss_scale() == 1:  # else an overflow is the scaler's affair: it skips the step and lowers the scale
+        self._scale = self._loss_scale()
+        if self._scale == 1:  # else an overflow is the scaler's affair: it skips the step and lowers the scale
             cheap += [self.gradient, *(p.grad for p in self._gan.generator.parameters())]
         suspect = _may_be_bad(tensor for tensor in cheap if tensor is not None)
         if self._anywhere(suspect):
@@ -70,7 +72,7 @@ class Watch:
         assert self.gradient is not None  # backpropagation is over
         # The loss is a mean over the fakes of this process, or a sum over those of all, of which each has a part.
         count = 1 / processes() if self._gan.discriminator.single_level else len(self.gradient)
-        factor = count * self._gan.trainer.accumulate_grad_batches / self._loss_scale()
+        factor = count * self._gan.trainer.accumulate_grad_batches / self._scale
         norm = self.gradient.flatten(1).norm(dim=1).mean() * factor
         average([norm])
         return norm

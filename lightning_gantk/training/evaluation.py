@@ -43,16 +43,25 @@ class Evaluation:
             split: Name of the held-out samples; those of another name than last time are measured anew.
         """
         # where the last validation was broken off, its real samples are few
-        self.quality.reset(real=self._feeds_real or split != self._split)
+        if self._feeds_real or split != self._split:
+            self.forget()
+        else:
+            self.quality.reset()
         self._feeds_real, self._split = not self.quality.has_real, split
         self._held_out = 0
         self._latents.manual_seed(_SEED)
         self._rank, self._processes, self._population_is_fed = rank, processes, False
 
+    def forget(self) -> None:
+        """Has the held-out samples measured anew: they may be others."""
+        self.quality.reset(real=True)
+        self.floor = {}
+
     def update(self, real: Tensor, sampler: Generator, labels: Tensor | None = None) -> None:
         """Takes a held-out batch ``(N, ...)``, with its classes or None, and matches it with N samples."""
+        seed = _SEED + self._held_out * self._processes + self._rank  # generators may draw in their forward pass
         self._held_out += len(real)
-        with _aside():
+        with _aside(seed):
             if self._feeds_real:
                 self.quality.update(real, real=True)
             for latent in self._next(sampler, len(real), labels):
@@ -96,7 +105,7 @@ class Evaluation:
 
 
 @contextmanager
-def _aside() -> Iterator[None]:
+def _aside(seed: int = _SEED) -> Iterator[None]:
     # Lightning validates in inference mode, whose tensors could not be updated by a later validation within `fit`.
-    with isolated(_SEED), torch.inference_mode(False), torch.no_grad():
+    with isolated(seed), torch.inference_mode(False), torch.no_grad():
         yield

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from datamodules.endless import EndlessLoader
 from lightning_gantk import lightning_internals
 from lightning_gantk.training import random_states
 
@@ -50,6 +51,8 @@ class ExactResume(Callback):
         self._validated, states = self._loaded["validated"], self._loaded["random_states"]
         self._loaded = None
         random_states.restore(states[trainer.global_rank if trainer.global_rank < len(states) else 0])
+        if lightning_internals.batches_are_done(trainer) and isinstance(trainer.train_dataloader, EndlessLoader):
+            trainer.train_dataloader.end_epoch()
         self._ends_epoch = lightning_internals.epoch_is_over(trainer)
         if self._ends_epoch:
             lightning_internals.skip_rest_of_epoch(trainer)

@@ -94,6 +94,8 @@ class Measured(LightningModule, ABC):
         if self.quality is not None and stage != "predict":
             self.quality.build(self.generator.out_shape)
             self.quality.attach(data)
+            if self._evaluation is not None:
+                self._evaluation.forget()
 
     def on_validation_start(self) -> None:
         self._start_evaluation("val")
@@ -116,7 +118,7 @@ class Measured(LightningModule, ABC):
         found = self._finish(evaluation, "val")
         if self.trainer.state.fn == TrainerFn.FITTING:
             self.log("step", float(self.global_step), sync_dist=True)  # Lightning would log against one step less
-        schedules.step_plateaus(self.trainer, found)
+            schedules.step_plateaus(self.trainer, found)
 
     def on_test_epoch_end(self) -> None:
         if (evaluation := self._evaluates()) is not None:

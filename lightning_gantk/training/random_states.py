@@ -10,14 +10,15 @@ import torch
 
 
 def capture() -> dict[str, Any]:
-    """The states of torch (CPU and every CUDA device in use), numpy and python, as tensors and plain values.
+    """The states of torch (CPU and the CUDA device that the process works on), numpy and python, as tensors and plain
+    values.
 
     JAX has no global state: its random numbers come from keys, which belong to whoever holds them.
     """
     numpy_state = np.random.get_state(legacy=False)
     return {
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+        "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_initialized() else [],
         # As a tensor, because torch.load(weights_only=True) takes no numpy array.
         "numpy": {**numpy_state, "state": {**numpy_state["state"], "key": _to_tensor(numpy_state["state"]["key"])}},
         "python": random.getstate(),
@@ -25,10 +26,10 @@ def capture() -> dict[str, Any]:
 
 
 def restore(states: dict[str, Any]) -> None:
-    """Puts back what ``capture`` gave; CUDA devices that are gone are passed over."""
+    """Puts back what ``capture`` gave, to whatever CUDA device the process works on."""
     torch.set_rng_state(states["torch"])
-    for device, state in enumerate(states["cuda"][: torch.cuda.device_count()]):
-        torch.cuda.set_rng_state(state, device)
+    if states["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"][0])
     inner = {**states["numpy"]["state"], "key": states["numpy"]["state"]["key"].numpy().astype(np.uint32)}
     np.random.set_state({**states["numpy"], "state": inner})
     version, internal, gauss = states["python"]
@@ -40,7 +41,9 @@ def isolated(seed: int) -> Iterator[None]:
     """Runs the block on random numbers of its own, always the same; those outside go on as if it had not been."""
     before = capture()
     try:
-        torch.manual_seed(seed)  # CUDA included
+        torch.default_generator.manual_seed(seed)
+        if torch.cuda.is_initialized():
+            torch.cuda.manual_seed(seed)
         np.random.seed(seed)
         random.seed(seed)
         yield

@@ -50,6 +50,8 @@ def _for_lightning(make: Callable[[Optimizer], LRScheduler | ReduceLROnPlateau],
         scheduler = make(steps)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"The learning-rate schedule cannot be made: {error}") from error
+    for group in steps.param_groups:
+        group.setdefault("initial_lr", group["lr"])  # as most schedules do, plateaus not: a resumed run asks for it
     # Lightning would step a plateau schedule by epochs, and after the checkpoints of a validation are saved.
     return {"scheduler": scheduler, "interval": "step", "reduce_on_plateau": False}
 

@@ -135,6 +135,12 @@ def test_decoder_knows_transparency_depth_and_orientation(tmp_path):
     assert (Decoder(8, 3)(tmp_path / "clear.png") == 255).all()
     Image.fromarray(np.full((8, 8), 128 * 256, np.uint16)).save(tmp_path / "deep.png")
     assert (Decoder(8, 1)(tmp_path / "deep.png") == 128).all()
+    (tmp_path / "deep.pgm").write_bytes(b"P5 8 8 65535\n" + np.full((8, 8), 128 * 256, ">u2").tobytes())
+    assert (Decoder(8, 1)(tmp_path / "deep.pgm") == 128).all()
+    for kind in (np.float32, np.int32):
+        Image.fromarray(np.ones((8, 8), kind)).save(tmp_path / "any.tif")
+        with pytest.raises(ValueError, match="32-bit numbers"):
+            Decoder(8, 1)(tmp_path / "any.tif")
     upright = Image.new("RGB", (8, 8), "black")
     upright.paste("white", (0, 0, 8, 4))  # the upper half
     exif = upright.getexif()
@@ -223,6 +229,15 @@ def test_celeba_can_be_a_part(official, place):
     assert (len(few.files()), len(few.train_dataset), len(few.val_dataset)) == (8, 5, 3)
     assert torch.equal(few.train_dataset[:], again.train_dataset[:])
     assert max(brightness(few.train_dataset)) < 20 <= min(brightness(few.val_dataset))
+
+
+def test_celeba_may_be_a_part_with_a_broken_file_among_those_held_out(official, place):
+    whole = ready(CelebADataModule, str(official), val_size=3, subset_size=5)
+    names = sorted(whole._partition)  # of training, then held out, as files are
+    held_out = next(name for name in names if whole._partition[name] == 1)
+    (official / "celeba" / "img_align_celeba" / held_out).write_bytes(b"")
+    few = ready(CelebADataModule, str(official), val_size=3, subset_size=5, skip_broken=True)
+    assert (len(few.train_dataset), len(few.val_dataset)) == (5, 2)
 
 
 def test_celeba_faces_are_cropped(official):

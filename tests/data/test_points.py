@@ -127,6 +127,7 @@ def test_modes_are_those_of_the_target():
     ("options", "message"),
     [
         ({"num_samples": 0}, "num_samples"),
+        ({"batch_size": 0}, "batch_size"),
         ({"val_size": 1}, "val_size"),
         ({"epoch_length": 0}, "epoch_length"),
         ({"num_samples": 5, "batch_size": 6}, "batch_size=6 is larger"),

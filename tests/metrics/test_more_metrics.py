@@ -93,6 +93,27 @@ class _Forgetful(Metric):
         pass
 
 
+class _Line(nn.Module):
+    """Scores of two classes by a matrix product, which autocast would round."""
+
+    num_features = 2
+
+    def forward(self, images):
+        flat = images.flatten(1).float() / 255
+        return flat @ torch.linspace(-1, 1, 2 * flat.shape[1]).view(-1, 2)
+
+
+def test_precision_of_training_does_not_reach_the_networks_of_metrics():
+    images = 2 * torch.rand(40, 3, 16, 16, generator=torch.Generator().manual_seed(0)) - 1
+    values = []
+    for enabled in (False, True):
+        metric = TorchMetric(InceptionScore(_Line(), splits=2))
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            metric.update(images, real=False)
+        values.append(next(iter(metric.compute().values())))
+    assert values[0] == values[1]
+
+
 def test_metric_that_is_none_of_images_is_refused():
     with pytest.raises(ConfigError, match="must be a metric of torchmetrics"):
         TorchMetric(nn.Identity())

@@ -39,6 +39,13 @@ def test_sinkhorn_of_a_shift_is_half_its_square():
     assert _value(Sinkhorn(blur=0.01, scaling=0.9), real, real + shift) == pytest.approx(0.125, rel=1e-4)
 
 
+def test_sinkhorn_of_one_point_is_0():
+    quality = Sinkhorn()
+    quality.update(torch.ones(3, 2), real=True)
+    quality.update(torch.ones(2, 2), real=False)
+    assert quality.compute()["sinkhorn"] == 0
+
+
 def test_energy_distance_is_its_definition():
     real, fake = torch.randn(20, 3).double(), torch.randn(30, 3).double() + 1
     means = [torch.cdist(a, b).mean().item() for a, b in ((fake, real), (fake, fake), (real, real))]

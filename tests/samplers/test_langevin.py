@@ -68,6 +68,7 @@ def test_samples_at_predict_are_refined(tmp_path):
     ("call", "message"),
     [
         (lambda: GuidedLangevin(0, 0.1), "'steps' must be"),
+        (lambda: GuidedLangevin(None, 0.1), "'steps' must be"),
         (lambda: GuidedLangevin(1, 0.0), "'step_size' must be positive"),
         (lambda: GuidedLangevin(1, 0.1, temperature=-1.0), "'temperature' must be"),
         (lambda: GuidedLangevin(1, 0.1)(torch.zeros(2, 1), SingleLevelNTK(RBF(), 1.0), torch.zeros(2, 1)), "no score"),

@@ -131,6 +131,16 @@ def test_last_checkpoint_is_saved_first_at_the_interval_and_at_the_end(tmp_path)
     assert torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 7
 
 
+def test_last_checkpoint_is_left_alone_after_training(tmp_path):
+    gan, trainer = _fit(tmp_path, LastCheckpoint(), gan=_gan(quality=TinyQuality()))
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    before = path.read_bytes()
+    with torch.no_grad():
+        gan.generator.network[0].weight.zero_()  # as other weights are loaded
+    trainer.validate(gan, datamodule=TinyData(), verbose=False)
+    assert path.read_bytes() == before
+
+
 def test_last_checkpoint_refuses_an_interval_of_0():
     with pytest.raises(ConfigError, match="at least 1, got 0"):
         LastCheckpoint(every_n_steps=0)

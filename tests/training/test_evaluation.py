@@ -6,8 +6,9 @@ import pytest
 import torch
 from lightning.pytorch import Callback, seed_everything
 from tiny import TinyData, TinyDiscriminator, TinyQuality, tiny_fit, tiny_generator, tiny_trainer
+from torch import nn
 
-from lightning_gantk import GAN
+from lightning_gantk import GAN, LSGAN, FiniteDiscriminator
 
 
 def test_ema_averages_the_generator_and_is_what_is_sampled(tmp_path):
@@ -72,6 +73,46 @@ def test_validation_changes_nothing_in_training(tmp_path):
         outcomes.append(([p.detach() for p in gan.parameters()], torch.rand(1)))
     for one, other in pairwise(outcomes):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+def test_other_data_are_measured_against_themselves(tmp_path):
+    class Far(TinyData):
+        def load(self):
+            training, held_out = super().load()
+            return training + 100, held_out + 100
+
+    gan = GAN(tiny_generator(), TinyDiscriminator(), quality=TinyQuality())
+    found = [tiny_trainer(tmp_path).validate(gan, datamodule=data, verbose=False)[0] for data in (TinyData(), Far())]
+    assert found[1]["val/fid"] > 1e4 > found[0]["val/fid"]
+    loader = torch.utils.data.DataLoader(Far().load()[1], batch_size=7)
+    (alone,) = tiny_trainer(tmp_path).validate(gan, dataloaders=loader, verbose=False)
+    assert "val/fid_floor" not in alone and alone["val/fid"] == found[1]["val/fid"]
+
+
+def test_generators_that_draw_in_their_forward_pass_draw_anew_for_each_batch(tmp_path):
+    noises = []
+    generator = tiny_generator()
+    generator.register_forward_hook(lambda *args: noises.append(torch.rand(3)))
+    loader = torch.utils.data.DataLoader(TinyData().load()[1], batch_size=4)
+    gan = GAN(generator, TinyDiscriminator(), quality=TinyQuality())
+    for _ in range(2):
+        tiny_trainer(tmp_path).validate(gan, dataloaders=loader, verbose=False)
+    first, second, *again = noises
+    assert not torch.equal(first, second)
+    assert torch.equal(torch.stack(again), torch.stack([first, second]))
+
+
+@pytest.mark.parametrize("network", ["spectral norm", "dropout"])
+def test_statistics_change_nothing_in_training(network, tmp_path):
+    outcomes = []
+    for every in (1, 1000):
+        torch.manual_seed(3)
+        body = nn.Sequential(nn.Linear(2, 8), nn.Dropout(0.5 if network == "dropout" else 0.0), nn.Linear(8, 1))
+        options = {"spectral_norm": True} if network == "spectral norm" else {}
+        discriminator = FiniteDiscriminator(body, LSGAN(), time=0.1, antisymmetric=False, **options)
+        gan, _ = tiny_fit(tmp_path, discriminator=discriminator, statistics_every=every, trainer={"max_steps": 8})
+        outcomes.append([p.detach() for p in gan.generator.parameters()])
+    torch.testing.assert_close(*outcomes, rtol=0, atol=0)
 
 
 def test_validation_does_nothing_without_metrics(tmp_path):

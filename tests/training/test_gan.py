@@ -117,7 +117,10 @@ def test_schedule_steps_with_the_generator(tmp_path):
 
 def test_plateau_schedule_steps_with_validation(tmp_path):
     schedule = lambda optimizer: ReduceLROnPlateau(optimizer, "val/kid", patience=10**6)  # noqa: E731
-    _, trainer = tiny_fit(tmp_path, scheduler=schedule, quality=TinyQuality(), trainer={"max_steps": 6})
+    gan, trainer = tiny_fit(tmp_path, scheduler=schedule, quality=TinyQuality(), trainer={"max_steps": 6})
+    assert trainer.lr_scheduler_configs[0].scheduler.last_epoch == 3
+    assert trainer.optimizers[0].param_groups[0]["initial_lr"] == 1e-3  # to which other settings are in proportion
+    trainer.validate(gan, datamodule=trainer.datamodule, verbose=False)
     assert trainer.lr_scheduler_configs[0].scheduler.last_epoch == 3
 
 

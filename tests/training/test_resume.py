@@ -12,7 +12,8 @@ from lightning.pytorch import Callback, LightningDataModule, Trainer, seed_every
 from lightning.pytorch.cli import ReduceLROnPlateau
 from tiny import Memory, TinyData, TinyDiscriminator, TinyQuality, tiny_fit, tiny_generator, tiny_trainer
 
-from datamodules import MNISTDataModule
+from datamodules import MNISTDataModule, PointsDataModule
+from datamodules.targets import GaussianRing
 from lightning_gantk.architectures import MLP
 from lightning_gantk.callbacks import LastCheckpoint, StopOnSignal, StoppedBySignal
 from lightning_gantk.discriminators import (
@@ -156,6 +157,17 @@ def test_resume_from_any_moment_is_exact(setting, tmp_path):
     assert len(checkpoints) > 8
     for checkpoint in checkpoints:
         _assert_goes_on(_run(tmp_path, ckpt_path=checkpoint, **SETTINGS[setting]), whole, checkpoint.name)
+
+
+def test_resume_of_endless_data_in_a_part_of_each_epoch_is_exact(tmp_path):
+    options = {"limit_train_batches": 3, "check_val_every_n_epoch": 1, "val_check_interval": 1.0}
+
+    def data():
+        return PointsDataModule(GaussianRing(), num_samples=26, batch_size=8, val_size=7, epoch_length=5)
+
+    whole = _run(tmp_path, SaveAlways(tmp_path), data=data(), **options)
+    for checkpoint in sorted(tmp_path.glob("*.ckpt")):
+        _assert_goes_on(_run(tmp_path, data=data(), ckpt_path=checkpoint, **options), whole, checkpoint.name)
 
 
 def test_resume_runs_the_validation_that_was_due(tmp_path):

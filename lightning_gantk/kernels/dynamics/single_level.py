@@ -41,9 +41,10 @@ class SingleLevel:
     def loss_and_gradient(self, real: jax.Array, fake: jax.Array) -> tuple[jax.Array, jax.Array]:
         """J and ``dJ/dx`` in the shape of ``fake``."""
         points, count = jnp.concatenate([fake, real]), len(fake)
-        matrix, pullback = jax.vjp(lambda u: self.kernel(u, u), points)
-        value, cotangent = self._of_matrix((matrix + matrix.T) / 2, count)
-        return value, pullback((cotangent + cotangent.T) / 2)[0][:count]
+        with jax.default_matmul_precision("highest"):  # not the TF32 of recent GPUs
+            matrix, pullback = jax.vjp(lambda u: self.kernel(u, u), points)
+            value, cotangent = self._of_matrix((matrix + matrix.T) / 2, count)
+            return value, pullback((cotangent + cotangent.T) / 2)[0][:count]
 
     def _of_matrix(self, matrix: jax.Array, fakes: int) -> tuple[jax.Array, jax.Array]:
         """J and dJ/dK."""

@@ -70,7 +70,8 @@ class Together:
         flow = self._flow
         if part.kept and flow.on_host:
             found = flow.weights_on_host(leader, np.asarray(mass), fakes, np.asarray(f_0))
-            return Solved(*map(jnp.asarray, (found.weights, found.reached, found.drift, found.events)))
+            weights = jax.device_put(found.weights, next(iter(part.points.devices())))
+            return Solved(weights, *map(jnp.asarray, (found.reached, found.drift, found.events)))
         whole = keeps_gram(len(mass) ** 2, part.points.dtype.itemsize)
 
         def stiff() -> Solved:
