@@ -22,7 +22,7 @@ def fit(files: Sequence[str], settings: Mapping[str, Any]) -> GANCommand:
 
     Raises:
         TrainingDiverged: If it did.
-        RuntimeError: If the command line refused anything; with what it said.
+        RuntimeError: If the command line refused anything, or could not go on; with what it said.
     """
     words = [f"--config={CONFIGS / file}" for file in files] + [f"--{name}={value}" for name, value in settings.items()]
     told = io.StringIO()
@@ -30,4 +30,5 @@ def fit(files: Sequence[str], settings: Mapping[str, Any]) -> GANCommand:
         with contextlib.redirect_stdout(told), contextlib.redirect_stderr(told):
             return train(["fit", *words])
     except SystemExit as stop:
-        raise (TrainingDiverged if stop.code == 1 else RuntimeError)(told.getvalue()) from stop
+        diverged = isinstance(stop.__context__, TrainingDiverged)  # a full disk leaves with the same code
+        raise (TrainingDiverged if diverged else RuntimeError)(told.getvalue()) from stop

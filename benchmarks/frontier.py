@@ -164,7 +164,7 @@ def table(results: dict[str, list[Points]]) -> Iterator[str]:
                 fids[-1] for points in runs if (fids := [fid for seconds, _, fid in points if seconds <= wanted])
             ]
             over = min(points[-1][0] for points in runs) < wanted
-            cells.append("" if over else f"{mean(reached):.1f}")
+            cells.append("" if over or len(reached) < len(runs) else f"{mean(reached):.1f}")
         seconds, steps, fids = ([points[-1][column] for points in runs] for column in range(3))
         cells += [f"{mean(fids):.1f} ({mean(seconds):.0f} s)", str(len(runs)), f"{sum(steps) / sum(seconds):.1f}"]
         yield f"| {name} | {' | '.join(cells)} |"

@@ -157,14 +157,17 @@ def report(results: dict[str, dict[str, Any]], steps: dict[str, int], seeds: int
 @contextlib.contextmanager
 def _compiled_once() -> Iterator[None]:
     """A folder for what JAX compiles: runs of a cell differ in their seeds alone."""
+    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+    before = [getattr(jax.config, name) for name in names]
     with tempfile.TemporaryDirectory() as folder:
-        jax.config.update("jax_compilation_cache_dir", folder)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        for name, value in zip(names, (folder, 0.0), strict=True):
+            jax.config.update(name, value)
         compilation_cache.reset_cache()
         try:
             yield
         finally:
-            jax.config.update("jax_compilation_cache_dir", None)
+            for name, value in zip(names, before, strict=True):
+                jax.config.update(name, value)
             compilation_cache.reset_cache()
 
 

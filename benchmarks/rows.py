@@ -220,7 +220,8 @@ def memory(jobs: list[tuple[str, int, bool]]) -> Iterator[Row]:
         ratio = f"{theirs / max(ours, 1):.1f}x" if ours is not None and theirs is not None else ""
         note = "" if theirs is None else f"neural-tangents {theirs:.0f} MiB"
         text = "failed" if ours is None else f"{ours:.0f} MiB"
-        yield Row(f"peak memory over the inputs, IPM, {architecture}, n=m={n}", "neural-tangents", text, ratio, note)
+        baseline = "neural-tangents" if with_baseline else "–"  # noqa: RUF001
+        yield Row(f"peak memory over the inputs, IPM, {architecture}, n=m={n}", baseline, text, ratio, note)
 
 
 def _vanilla_outputs(

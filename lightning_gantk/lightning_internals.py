@@ -97,12 +97,12 @@ def epoch_is_over(trainer: Trainer) -> bool:
 
     Only the loop of an epoch knows, and it keeps the answer to itself.
     """
-    loop, epochs = trainer.fit_loop.epoch_loop, trainer.fit_loop
+    done, loop, epochs = batches_are_done(trainer), trainer.fit_loop.epoch_loop, trainer.fit_loop
     _look_for(loop, "_should_check_val_fx")
     _look_for(epochs, "_data_fetcher")
     fetcher = epochs._data_fetcher
     assert fetcher is not None  # the loop makes it before it resumes
-    return batches_are_done(trainer) and not loop._should_check_val_fx(fetcher)
+    return done and not loop._should_check_val_fx(fetcher)
 
 
 def skip_rest_of_epoch(trainer: Trainer) -> None:

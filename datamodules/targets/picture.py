@@ -90,10 +90,10 @@ class Picture(Target):
             self._verify(content, self.path)
             with Image.open(self.path) as file:
                 check_pixels(file)
-                picture = flattened(file, file.format)
+                picture = flattened(file, file.format).convert("L")  # here, or its file is closed
         except (OSError, ValueError, Image.DecompressionBombError) as error:  # Pillow's own are among them
             raise ConfigError(f"The picture {self.path!r} cannot be read: {error}.") from error
-        dark = 255.0 - np.asarray(picture.convert("L"), dtype=np.float64)
+        dark = 255.0 - np.asarray(picture, dtype=np.float64)
         if dark.sum() == 0:
             raise ConfigError(f"The picture {self.path!r} is white all over: there is nothing to draw points from.")
         cumulated = np.cumsum(dark.ravel())

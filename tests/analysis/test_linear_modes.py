@@ -43,6 +43,18 @@ def test_eigenvalues_of_two_points(as_matrix):
     assert modes(0.8).mu == pytest.approx([0.108887, 0.820015], abs=5e-7)
 
 
+def test_modes_are_those_of_the_whole_system():
+    """b' = -(decay + penalty B) b + B delta, delta' = -rate b, for Gamma the identity; rates 2 and 1/2."""
+    modes, rate, decay, penalty = linear_modes(_S1, _TWO, rates=(2.0, 0.5)), 0.25, 0.3, 0.7
+    eye = np.eye(2)
+    system = np.block([[-(decay * eye + penalty * modes.matrix), modes.matrix], [-rate * eye, 0 * eye]])
+    found = modes.exponents(decay=decay, penalty=penalty)
+    np.testing.assert_allclose(np.sort_complex(found.ravel()), np.sort_complex(np.linalg.eigvals(system)), atol=1e-12)
+    np.testing.assert_allclose(modes.critical_decay**2, 4 * rate * modes.mu, rtol=1e-12)
+    np.testing.assert_allclose(modes.critical_penalty * modes.mu, modes.critical_decay, rtol=1e-12)
+    assert modes.least_decay(0.1) == pytest.approx(0.1 * modes.mu.max())
+
+
 def test_matrix_in_two_dimensions_by_the_formula():
     """k = exp(-|v|^2 / (2 s^2)): d_x d_y k = (I - v v^T / s^2) k / s^2."""
     s, points = 1.3, torch.randn(4, 2, generator=torch.Generator().manual_seed(0)).double()

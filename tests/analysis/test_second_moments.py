@@ -29,6 +29,20 @@ def test_simultaneous_steps_need_decay_and_alternating_ones_do_not(ratio, radius
     assert model.is_stable()
 
 
+def test_thresholds_scale_with_the_kernel_and_the_mass_of_the_fakes():
+    """Simultaneous steps are stable where decay s^2 > Q h_g, which is 0.05 / 4 here."""
+    of = {"scale": 2.0, "discriminator_step": 0.1, "generator_step": 0.1, "fake_mass": 0.5}
+    assert [SecondMomentModel(x * 0.0125, **of).is_stable("simultaneous") for x in (0.9, 1.1)] == [False, True]
+    small = of | {"discriminator_step": 4e-4, "generator_step": 1e-4}
+    critical = SecondMomentModel(0.0, **small).critical_decay
+    assert critical == pytest.approx(2 / 2 * (0.5 / 4) ** 0.5)
+    for share, rings in ((0.99, True), (1.01, False)):
+        found = SecondMomentModel(share * critical, **small).eigenvalues()
+        assert bool(found.imag.abs().max() > 0) == rings
+    radius = SecondMomentModel(1.0, **of, mass_gap=-0.25).split_radius
+    assert radius == pytest.approx(2 * 0.679778, abs=2e-6)  # as many times as s is, for the same Q / p
+
+
 @pytest.mark.parametrize(("decay", "wanted"), [(1.0, 0.036576), (0.1, -0.059780)])
 def test_run_of_one_fake(decay, wanted):
     model = SecondMomentModel(decay, 1.0, 0.1, 0.01)

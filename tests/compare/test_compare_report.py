@@ -1,6 +1,7 @@
 """The report: figures and tables from logs and files of runs, here made by hand."""
 
 import base64
+import dataclasses
 import re
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ from lightning_gantk.compare.plan.specification import load
 from lightning_gantk.compare.report import figures, sections
 from lightning_gantk.compare.report.differences import differing, flat
 from lightning_gantk.compare.report.figures import title
+from lightning_gantk.compare.report.logs import Series
 from lightning_gantk.compare.report.results import collect
 from lightning_gantk.compare.report.statistics import welch
 from lightning_gantk.compare.state import Comparison
@@ -96,6 +98,14 @@ def test_summary_holds_means_errors_bold_and_p_values(specification):
     expected = welch(_VALUES["good"], _VALUES["near"])  # the larger of two p-values: Holm leaves it as it is
     assert rows[0][1].note == "" and rows[1][1].note.startswith("p = 0.0") and rows[2][1].note == f"p = {expected:.2f}"
     assert rows[3][1] == "0.5"
+
+
+def test_first_tenth_of_the_times_and_all_but_the_last_fifth_of_the_values_are_left_out(specification):
+    (first, *_) = collect(specification).runs
+    rising = Series({step: (float(step), 0.0) for step in range(10)})
+    result = dataclasses.replace(first, scalars={"time/fit": rising, "val/fid": rising})
+    assert result.step_parts() == {"time/fit": 5.0}  # the median of 1 to 9
+    assert result.value("val/fid", which="late", better="min") == 8.5  # the mean of 8 and 9
 
 
 def test_finished_run_without_a_value_is_told(specification):

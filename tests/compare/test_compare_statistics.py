@@ -93,3 +93,10 @@ def test_table_escapes_what_people_write():
     assert table.markdown().splitlines() == ["| a\\|b | <c> |", "| --- | ---: |", "| **x\\|y** (<n>) | 1 < 2 |"]
     page = table.html()
     assert "<b>x|y</b><small>&lt;n&gt;</small>" in page and "1 &lt; 2" in page and "&lt;c&gt;" in page
+
+
+def test_level_divides_what_is_told_apart():
+    cells = [[1.0, 1.2, 0.9], [1.4, 1.5, 1.2], [9.0, 9.1, 9.2]]
+    p = rank(cells, better="min", alpha=0.05).p_values[1]
+    assert rank(cells, better="min", alpha=0.99 * p).leaders == {0, 1}
+    assert rank(cells, better="min", alpha=1.01 * p).leaders == {0}

@@ -96,11 +96,34 @@ def test_levels_need_a_range():
             NoiseLevels(*bad)
 
 
+def test_noise_has_the_size_of_its_level():
+    torch.manual_seed(0)
+    levels, count = NoiseLevels(0.1, 10, 3), 100_000
+    x, sigma = levels.noisy(torch.full((count, 1), 7.0))
+    noise = (x.squeeze(1) - 7) / sigma
+    assert 0.1 <= float(sigma.min()) < 0.11 and 9.9 < float(sigma.max()) <= 10
+    assert float(noise.square().mean()) == pytest.approx(1, abs=5 * math.sqrt(2 / count))  # five standard errors
+    assert abs(float((noise * (sigma - sigma.mean())).mean() / sigma.std())) < 5 / math.sqrt(count)
+
+
+def test_each_sample_is_denoised_at_a_level_of_its_own(monkeypatch):
+    seen = []
+    monkeypatch.setattr(Denoiser, "step", lambda denoiser, samples, sigma: seen.append(sigma))
+    torch.manual_seed(0)
+    DenoiserScore(MLPDenoiser((2,), (8,), embedding=4), 0.1, 10.0, steps=3).fit(torch.zeros(200, 2), torch.ones(200, 2))
+    assert len(seen) == 6
+    for sigma in seen:
+        assert len(sigma.unique()) == 200 and float(sigma.min()) < 0.2 and float(sigma.max()) > 9
+
+
 def test_data_are_denoised_by_pretraining_once():
     torch.manual_seed(0)
     discriminator = DenoiserScore(MLPDenoiser((2,), (8,), embedding=4), steps=1, pretrain=5)
     reals = torch.randn(20, 2)
+    before = [[value.clone() for value in one.parameters()] for one in (discriminator.real, discriminator.fake)]
     discriminator.prepare([reals[:15], reals[15:]])
+    assert not any(map(torch.equal, before[0], discriminator.real.parameters()))
+    assert all(map(torch.equal, before[1], discriminator.fake.parameters()))
     weights = {name: value.clone() for name, value in discriminator.real.named_parameters()}
     assert float(discriminator.real.optimizer.param_groups[0]["lr"]) == 0.0  # the cosine has come to its end
     discriminator.prepare([reals])  # as a resumed run does

@@ -27,6 +27,16 @@ def test_places_between_lie_between_pairs():
     assert ((places[:, 0] > 2) & (places[:, 0] < 4)).all() and len(set(places[:, 0].tolist())) == 3
 
 
+def test_places_between_are_anywhere_between():
+    torch.manual_seed(0)
+    ends = torch.tensor([[2.0, 0.0]]).expand(1000, 2), torch.tensor([[4.0, 0.0]]).expand(1000, 2)
+    places = GradientPenalty(1.0, 1.0, "between").places(*ends)[:, 0]
+    assert 2 < float(places.min()) < 2.02 and 3.98 < float(places.max()) < 4
+    assert float(places.mean()) == pytest.approx(3, abs=5 * 2 / 12**0.5 / 1000**0.5)
+    given = GradientPenalty(1.0, 1.0, "between").places(_REAL, _FAKE, torch.tensor([0.0, 0.25, 1.0]))
+    assert given[:, 0].tolist() == [4.0, 3.5, 2.0]  # the share is the real sample's
+
+
 def test_its_gradient_reaches_the_network():
     slope = torch.tensor([3.0, 4.0], requires_grad=True)
     penalty = GradientPenalty(1.0, 1.0, "real")

@@ -148,6 +148,12 @@ def test_score_of_one_point_each():
         torch.testing.assert_close(_slope(discriminator, _column(-1.0, 3.0), scores), _column(0.35, 0.35))
 
 
+def test_score_is_of_densities_whatever_the_numbers_of_samples():
+    discriminator = KDEScore(2.0, 2.0)
+    discriminator.fit(torch.ones(1, 2), torch.ones(4, 2))
+    torch.testing.assert_close(discriminator(torch.randn(3, 2)), torch.zeros(3), rtol=0, atol=1e-6)
+
+
 def test_levels_of_the_score_give_the_drift_of_gaussians():
     """Data N(0, 1), fakes N(mu, 1): the mean drift is -mu E[sigma / (1 + sigma^2)]."""
     uniform = (torch.arange(20_000, dtype=torch.float64) + 0.5) / 20_000

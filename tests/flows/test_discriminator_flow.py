@@ -69,6 +69,19 @@ def test_particles_are_kept_at_steps_of_their_own():
     torch.testing.assert_close(fake, expected)
 
 
+def test_gradient_penalty_is_added_to_the_loss(monkeypatch):
+    """f = t w.x + |x|^2 / 2 has the gradient t w + x, w in both coordinates."""
+    real, fake, time = torch.randn(6, 2), torch.randn(6, 2), torch.linspace(0, 1, 6)
+    losses = []
+    for weight in (0.0, 3.0):
+        flow = _flow(Slope(2.0, 1.0), IPM(), gradient_penalty=weight, penalty_center=0.5, penalty_at="real")
+        monkeypatch.setattr(flow, "log", lambda *args, **options: None)
+        monkeypatch.setattr(flow, "particles", lambda n: (fake, time))
+        losses.append(flow.training_step(real, 0))
+    lengths = (real + 2 * time[:, None]).norm(dim=1)
+    torch.testing.assert_close(losses[1] - losses[0], 3 * ((lengths - 0.5) ** 2).mean())
+
+
 def test_samples_that_have_arrived_are_left_out():
     seen = []
 

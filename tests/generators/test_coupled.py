@@ -7,7 +7,14 @@ import torch
 
 from lightning_gantk.architectures import MLP
 from lightning_gantk.errors import ConfigError
-from lightning_gantk.generators import CoupledParticles, MLPGenerator, NetworkGenerator, NTKGenerator, Particles
+from lightning_gantk.generators import (
+    CoupledParticles,
+    MLPGenerator,
+    NetworkGenerator,
+    NTKGenerator,
+    Particles,
+    StartMap,
+)
 from lightning_gantk.generators.latent_kernel import LatentKernel
 
 _BODY = MLP(1, b_std=None, W_std=math.sqrt(2))
@@ -104,8 +111,14 @@ def test_ntk_generator_moves_its_samples_as_particles_that_its_kernel_couples():
     torch.testing.assert_close(generator(latents).detach().double(), expected, rtol=1e-5, atol=2e-5)
 
 
-def test_samples_of_new_latents_follow_their_neighbours():
-    generator = NTKGenerator(_BODY, 12, 3, (2,))
+def test_start_has_its_scale_with_more_outputs_than_latents():
+    weight = StartMap(2, 4000, scale=3.0).weight  # an output has the variance of its row's length
+    assert float(weight.square().sum(1).mean()) == pytest.approx(9, rel=5 * (2 / 8000) ** 0.5)
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+def test_samples_of_new_latents_follow_their_neighbours(normalized):
+    generator = NTKGenerator(_BODY, 12, 3, (2,), normalized=normalized)
     with torch.no_grad():
         generator.weights.normal_()
     with_training = generator(generator.latents)

@@ -46,6 +46,15 @@ def test_sinkhorn_of_one_point_is_0():
     assert quality.compute()["sinkhorn"] == 0
 
 
+def test_sinkhorn_sees_details_above_its_blur_alone():
+    """0 and 2 against 1 and 5: half of (1 + 9) / 2, and under a wide blur half of (3 - 1)^2."""
+    for blur, expected in ((1e-3, 2.5), (100.0, 2.0)):
+        quality = Sinkhorn(blur=blur)
+        quality.update(torch.tensor([[0.0], [2.0]]), real=True)
+        quality.update(torch.tensor([[5.0], [1.0]]), real=False)
+        assert float(quality.compute()["sinkhorn"]) == pytest.approx(expected, rel=1e-3)
+
+
 def test_energy_distance_is_its_definition():
     real, fake = torch.randn(20, 3).double(), torch.randn(30, 3).double() + 1
     means = [torch.cdist(a, b).mean().item() for a, b in ((fake, real), (fake, fake), (real, real))]

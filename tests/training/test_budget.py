@@ -61,6 +61,13 @@ def _parts(clock):
     return {"discriminator": discriminator, "quality": quality}
 
 
+def test_compilation_takes_its_share_of_the_seconds_of_all_threads(tmp_path, clock, monkeypatch):
+    monkeypatch.setitem(budget._CLOCKS, "cpu", lambda: 2 * clock.now)  # two threads at work
+    made = Budget(17, clock="cpu")
+    _, trainer = tiny_fit(tmp_path, made, trainer=_ENDLESS, **_parts(clock))
+    assert (trainer.global_step, made.spent) == (5, pytest.approx(20))  # of 4 s each, of the first's 24 too
+
+
 @pytest.mark.parametrize("sanity", [0, 2])
 def test_training_stops_at_its_seconds_and_validates_once_more(sanity, tmp_path, clock):
     made, options = Budget(17, clock="cpu"), {**_ENDLESS, "num_sanity_val_steps": sanity}

@@ -8,7 +8,8 @@ from lightning.pytorch import Callback, seed_everything
 from tiny import TinyData, TinyDiscriminator, TinyQuality, tiny_fit, tiny_generator, tiny_trainer
 from torch import nn
 
-from lightning_gantk import GAN, LSGAN, FiniteDiscriminator
+from lightning_gantk import GAN, LSGAN, DCGANGenerator, FiniteDiscriminator
+from lightning_gantk.training.evaluation import Evaluation
 
 
 def test_ema_averages_the_generator_and_is_what_is_sampled(tmp_path):
@@ -113,6 +114,40 @@ def test_statistics_change_nothing_in_training(network, tmp_path):
         gan, _ = tiny_fit(tmp_path, discriminator=discriminator, statistics_every=every, trainer={"max_steps": 8})
         outcomes.append([p.detach() for p in gan.generator.parameters()])
     torch.testing.assert_close(*outcomes, rtol=0, atol=0)
+
+
+def test_floor_is_of_as_many_samples_as_were_held_out():
+    class Counting(TinyQuality):
+        def compute(self):
+            counts.append((sum(map(len, self.real)), sum(map(len, self.fake))))
+            return super().compute()
+
+    counts, evaluation = [], Evaluation(Counting())
+    evaluation.start()
+    for size in (4, 3):
+        evaluation.update(torch.randn(size, 2), tiny_generator())
+    evaluation.finish(lambda: [torch.randn(5, 2), torch.randn(20, 2)], torch.device("cpu"))
+    assert counts == [(7, 7), (7, 7)]
+
+
+def test_ema_averages_the_statistics_of_batches_too(tmp_path):
+    class Remember(Callback):
+        def __init__(self):
+            self.means = []
+
+        def on_train_batch_end(self, trainer, gan, *args):
+            self.means.append(_running_mean(gan.generator).clone())
+
+    gan = GAN(DCGANGenerator((3, 8, 8), 3, 2), TinyDiscriminator(), ema_decay=0.7)
+    tiny_fit(tmp_path, remember := Remember(), gan=gan, data=TinyData((3, 8, 8)))
+    first, second, third = remember.means
+    assert not torch.equal(first, second)
+    average = 0.7 * (0.7 * first + 0.3 * second) + 0.3 * third
+    torch.testing.assert_close(_running_mean(gan.sampler), average)
+
+
+def _running_mean(generator):
+    return next(module.running_mean for module in generator.modules() if isinstance(module, nn.BatchNorm2d))
 
 
 def test_validation_does_nothing_without_metrics(tmp_path):

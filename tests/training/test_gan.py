@@ -32,12 +32,14 @@ def test_step_fits_to_real_and_fake_and_scores_the_same_fakes(tmp_path):
 
 
 def test_fresh_latents_score_fakes_that_the_discriminator_has_not_seen(tmp_path):
-    gan, trainer = tiny_fit(tmp_path, discriminator=Recording(), latents="fresh")
+    gan, trainer = tiny_fit(tmp_path, discriminator=Recording(), latents="fresh", fake_batch_size=5)
     found = gan.discriminator
     assert trainer.global_step == len(found.fitted) == len(found.scored) == 3
-    for (_, fake), scored in zip(found.fitted, found.scored, strict=True):
-        assert fake.shape == scored.shape
-        assert not torch.cdist(fake, scored).eq(0).any()
+    data = TinyData().load()[0]
+    for (real, fake), scored in zip(found.fitted, found.scored, strict=True):
+        assert (real.shape, fake.shape, scored.shape) == ((8, 2), (5, 2), (5, 2))
+        assert (real[:, None] == data).all(2).any(1).all()
+        assert not torch.equal(fake, scored)
     assert {"time/fit", "time/scores", "time/generator"} <= {name for _, name in trainer.logger.logged}
 
 
@@ -67,6 +69,14 @@ def test_grad_norm_is_the_slope_of_the_scores(options, tmp_path):
     slope = float(gan.discriminator.weight.norm())  # of a linear critic under IPM: the same at every sample
     logged = trainer.logger.of("train/grad_norm")
     assert logged == {0: pytest.approx(slope, rel=1e-2 if "precision" in options else 1e-5)}
+
+
+def test_statistics_are_of_the_scores_of_reals_and_fakes(tmp_path):
+    gan, trainer = tiny_fit(tmp_path, discriminator=Recording(), statistics_every=1)
+    real, fake = gan.discriminator.fitted[-1]
+    for name, samples in (("real", real), ("fake", fake)):
+        *_, last = trainer.logger.of(f"train/score_{name}").values()
+        assert last == pytest.approx(float(gan.discriminator(samples.detach()).mean()), rel=1e-5)
 
 
 def test_statistics_are_logged_at_the_interval(tmp_path):
