@@ -95,6 +95,7 @@ class GANCommand(CommandLine):
         return {name: known[name] for name in ("fit", "validate", "test", "predict")}
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        trust.read_here_alone()
         return super().init_parser(exit_on_error=False, allow_abbrev=False, **kwargs)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -113,7 +114,7 @@ class GANCommand(CommandLine):
             self.config = parser.parse_args(args)
         options = self.config[self.config.subcommand]
         cli_checks.refuse_dropped(args, options)
-        cli_checks.refuse_impossible(options)
+        cli_checks.refuse_impossible(options, writes=self.config.subcommand == "fit")
 
     def take_settings_from_checkpoint(self) -> None:
         command = self.config.subcommand

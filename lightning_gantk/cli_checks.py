@@ -21,11 +21,12 @@ _LEAST = {
 }
 
 
-def refuse_impossible(options: Any) -> None:
+def refuse_impossible(options: Any, *, writes: bool) -> None:
     """Looks through the settings of a command.
 
     Args:
         options: Of its parser.
+        writes: Whether the command makes a run's folder.
 
     Raises:
         ConfigError: At the first that cannot be.
@@ -45,7 +46,7 @@ def refuse_impossible(options: Any) -> None:
     if not isinstance(seed, bool) and seed is not None and not 0 <= seed <= _LARGEST_SEED:
         raise ConfigError(f"seed_everything must lie between 0 and {_LARGEST_SEED}, got {seed}.")
     _check_name(options.name)
-    if not trainer.fast_dev_run:
+    if writes and not trainer.fast_dev_run:
         _check_place(trainer.default_root_dir)
 
 
@@ -61,12 +62,16 @@ def refuse_dropped(words: Iterable[str], options: Any) -> None:
     """
     for word in words:
         key = word[2:].partition("=")[0].removesuffix("+")
-        if not word.startswith("--") or ".init_args." not in key:
+        if not word.startswith("--") or "." not in key:
             continue
-        node, seen = options, []
+        node, seen, of_class = options, [], False
         for part in key.split("."):
             known = vars(node) if isinstance(node, Namespace) else node
             if not isinstance(known, dict) or "dict_kwargs" in known:
+                break
+            if "class_path" in known and part not in ("class_path", "init_args"):  # the short form
+                known, of_class = vars(known.get("init_args") or Namespace()), True
+            if part not in known and not of_class:
                 break
             if part not in known:
                 where = ".".join(seen).removesuffix(".init_args")
@@ -74,7 +79,7 @@ def refuse_dropped(words: Iterable[str], options: Any) -> None:
                     f"--{key} was given before {where} became another class, which has no option {part!r}: leave it "
                     "out, or give the class first."
                 )
-            node = known[part]
+            node, of_class = known[part], part == "init_args"
             seen.append(part)
 
 

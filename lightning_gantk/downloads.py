@@ -31,9 +31,11 @@ def fetch(url: str, path: Path, *, largest: int, checksum: str | None = None) ->
     with urllib.request.urlopen(url, timeout=_SILENCE) as answer, replaced(path) as file:
         if url.startswith("https:") and not answer.geturl().startswith("https:"):
             raise OSError(f"{url} leads to {answer.geturl()}, which is not https")
-        limited = _Limited(file, url, largest, checksum)
+        limited, announced = _Limited(file, url, largest, checksum), answer.headers.get("Content-Length")
         while part := answer.read(_PART):
             limited.write(part)
+        if announced is not None and file.tell() < int(announced):  # urllib takes a closed connection for the end
+            raise OSError(f"{url} broke off after {file.tell():,} of {int(announced):,} bytes")
         limited.check()
 
 

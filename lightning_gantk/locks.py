@@ -48,6 +48,7 @@ class Lock:
     def release(self) -> None:
         """Gives the lock back."""
         if self._file is not None:
+            fcntl.flock(self._file, fcntl.LOCK_UN)  # children that were forked hold the file open
             self._file.close()
             self._file = None
 

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import glob
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def find_checkpoint(wanted: str | Path | None, root: str | Path, name: str | Non
     if wanted is None:
         return None
     if str(wanted) in ("last", "best"):
-        pattern = f"{name or '*'}/version_*/checkpoints/{wanted}*.ckpt"
+        pattern = f"{glob.escape(name) if name else '*'}/version_*/checkpoints/{wanted}*.ckpt"
         found = sorted(Path(root).glob(pattern), key=lambda path: path.stat().st_mtime)
         if not found:
             raise ConfigError(f"there is no {wanted} checkpoint: no file {Path(root) / pattern}.")
@@ -168,7 +169,7 @@ def with_config_of_checkpoint(args: list[str]) -> list[str]:
         ConfigError: If that names code of others; see ``trust``.
     """
     parser = argparse.ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)
-    for option in ("--ckpt_path", "--trainer.default_root_dir"):
+    for option in ("--ckpt_path", "--trainer.default_root_dir", "--name"):
         parser.add_argument(option, dest=option.rpartition(".")[-1].strip("-"))
     parser.add_argument("-c", "--config", action="append")
     try:
@@ -177,7 +178,7 @@ def with_config_of_checkpoint(args: list[str]) -> list[str]:
         return args  # whoever parses them in earnest will say what is wrong
     if given.ckpt_path is None or given.config or not rest:
         return args
-    checkpoint = find_checkpoint(given.ckpt_path, given.default_root_dir or "runs")
+    checkpoint = find_checkpoint(given.ckpt_path, given.default_root_dir or "runs", given.name)
     folder = folder_of(checkpoint) if checkpoint is not None else None
     if folder is None or not (folder / "config.yaml").is_file():
         return args

@@ -51,9 +51,28 @@ class Run:
             raise ConfigError(f"The run's discriminator has no architecture, which this picture needs: {kernel!r}.")
         if getattr(kernel, "kind", "ntk") != "ntk":
             raise ConfigError("This picture is of networks trained whole, and the run's kernel is of kind 'nngp'.")
+        if others := _left_out(self.discriminator):
+            raise ConfigError(
+                f"This picture is of the plain flow of a loss, and the run's discriminator has {', '.join(others)}: "
+                "draw another one, or give none of its checkpoint."
+            )
         if self.discriminator.time is None:
             raise ConfigError("The run's discriminator has an optimizer of its own and no training time: give 'time'.")
         return architecture, self.discriminator.loss, self.discriminator.time
+
+
+def _left_out(discriminator: Discriminator) -> list[str]:
+    """Settings besides architecture, loss and time that change what is trained."""
+    training = getattr(discriminator, "_training", None)
+    found = {
+        "an initial function": getattr(discriminator, "initial", None) is not None,
+        "inertia": getattr(discriminator, "inertia", 0.0),
+        "landmarks (features)": getattr(discriminator, "landmarks", None) is not None,
+        "solution='ridge'": getattr(training, "ridge", None) is not None,
+        "decay": getattr(training, "decay", 0.0),
+        "a gradient penalty": getattr(training, "gradient_penalty", 0.0),
+    }
+    return [name for name, there in found.items() if there]
 
 
 def opened(checkpoint: str | Path, *, trusted: bool = False) -> tuple[Any, Any, int]:
@@ -98,6 +117,8 @@ def load(checkpoint: str | Path, *, trusted: bool = False) -> Run:
         ConfigError: If there is no such checkpoint, or no configuration beside it, or it names other code.
     """
     gan, data, step = opened(checkpoint, trusted=trusted)
+    if not hasattr(gan, "discriminator"):
+        raise ConfigError(f"This picture is of a GAN's discriminator, and the run is {gan.described}.")
     if gan.generator.classes is not None:
         raise ConfigError("This picture shows one score for all samples, and the run's have classes.")
     data.prepare_data()

@@ -1,5 +1,6 @@
 """YAML as this project writes it: a key stands once, and ``1e-3`` is a number."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,11 @@ def parsed(text: str, path: Path, what: str) -> Any:
         ConfigError: If it is no YAML.
     """
     try:
-        return yaml.load(text, _Loader)
+        found = yaml.load(text, _Loader)
+        json.dumps(found, default=str)  # of what holds itself there is no end
+        return found
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ConfigError(f"the {what} {path} cannot be read: {error}.") from error
     except yaml.reader.ReaderError as error:
         raise ConfigError(f"the {what} {path} is no text, and so no YAML.") from error
     except yaml.YAMLError as error:

@@ -1,7 +1,9 @@
 """Downloads: whole, checked, and no larger than was said."""
 
 import hashlib
+import io
 import sys
+import urllib.request
 from types import SimpleNamespace
 
 import pytest
@@ -32,6 +34,21 @@ def test_fetch_refuses_another_file_and_leaves_none(options, says, served, tmp_p
     with pytest.raises(OSError, match=says):
         fetch(served.as_uri(), tmp_path / "file", **options)
     assert list(tmp_path.iterdir()) == [served]
+
+
+def test_download_that_breaks_off_leaves_no_file(tmp_path, monkeypatch):
+    class Answer(io.BytesIO):
+        def __init__(self, content):
+            super().__init__(content)
+            self.headers = {"Content-Length": "1000"}
+
+        def geturl(self):
+            return "https://example.org/file"
+
+    monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: Answer(b"x" * 10))
+    with pytest.raises(OSError, match="broke off after 10 of 1,000 bytes"):
+        fetch("https://example.org/file", tmp_path / "file", largest=10**6)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture

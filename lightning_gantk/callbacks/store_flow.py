@@ -87,6 +87,7 @@ class StoreFlow(Callback):
 def _refuse_others(trainer: Trainer, gan: Any) -> None:
     found = {
         "particles of their own (generators.Particles)": isinstance(gan.generator, Particles),
+        "no classes": gan.generator.classes is None,
         "one process": trainer.world_size == 1,
         "trainer.accumulate_grad_batches=1": trainer.accumulate_grad_batches == 1,
         "no trainer.gradient_clip_val": not trainer.gradient_clip_val,

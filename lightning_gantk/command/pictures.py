@@ -18,6 +18,7 @@ from datamodules.targets import GaussianRing, Target
 from lightning_gantk.architectures import MLP, Architecture
 from lightning_gantk.callbacks.monitor import training_batches
 from lightning_gantk.callbacks.nearest_real import nearest
+from lightning_gantk.checks import whole
 from lightning_gantk.cli_messages import shortened
 from lightning_gantk.discriminators import Discriminator, NTKDiscriminator
 from lightning_gantk.errors import ConfigError
@@ -46,7 +47,7 @@ def score(
         dpi: Pixels per inch.
         trust: Call code outside this package that the run's configuration names.
     """
-    checked(output)
+    checked(output, dpi=dpi)
     run = load(checkpoint, trusted=trust)
     drawn = samples_on_score(run.real, run.fake, run.fitted(), limits=_limits(limits), title=f"step {run.step}")
     return save(drawn, output, dpi=dpi)
@@ -78,7 +79,7 @@ def adequation(
         dpi: Pixels per inch.
         trust: Call code outside this package that the run's configuration names.
     """
-    checked(output)
+    checked(output, steps=steps, dpi=dpi)
 
     def modes() -> list[Tensor]:
         return [torch.tensor(modes)[:, None] for modes in (_adequation.REAL_1D, _adequation.FAKE_1D)]
@@ -119,7 +120,7 @@ def comparison(
         dpi: Pixels per inch.
         trust: Call code outside this package that the run's configuration names.
     """
-    checked(output)
+    checked(output, width=width, steps=steps, samples=samples, dpi=dpi)
 
     def drawn() -> list[Tensor]:
         generator, source = torch.Generator().manual_seed(seed), target or GaussianRing()
@@ -153,7 +154,8 @@ def influence(
         dpi: Pixels per inch.
         trust: Call code outside this package that the run's configuration names.
     """
-    checked(output)
+    checked(output, dpi=dpi)
+    whole("side", side, 2)
     if checkpoint is not None:
         discriminator = load(checkpoint, trusted=trust).discriminator
     if discriminator is not None:
@@ -187,7 +189,7 @@ def interpolation(
         dpi: Pixels per inch.
         trust: Call code outside this package that the run's configuration names.
     """
-    checked(output)
+    checked(output, rows=rows, steps=steps, dpi=dpi)
     gan, _, step = opened(checkpoint, trusted=trust)
     images = latents.interpolation(gan, rows=rows, steps=steps, seed=seed)
     return save(latents.grid(images, columns=steps, title=f"between latents, step {step:,}"), output, dpi=dpi)
@@ -215,7 +217,7 @@ def sweep(
         dpi: Pixels per inch.
         trust: Call code outside this package that the run's configuration names.
     """
-    checked(output)
+    checked(output, coordinates=coordinates, steps=steps, dpi=dpi)
     gan, _, step = opened(checkpoint, trusted=trust)
     images = latents.sweep(gan, coordinates=coordinates, steps=steps, reach=reach, seed=seed)
     title = f"coordinates from {-reach:g} to {reach:g}, step {step:,}"
@@ -242,7 +244,7 @@ def truncation(
         dpi: Pixels per inch.
         trust: Call code outside this package that the run's configuration names.
     """
-    checked(output)
+    checked(output, count=count, dpi=dpi)
     gan, _, step = opened(checkpoint, trusted=trust)
     images = latents.truncation(gan, levels=levels, count=count, seed=seed)
     words = [f"{level:g}" for level in levels]
@@ -269,7 +271,7 @@ def neighbours(
         dpi: Pixels per inch.
         trust: Call code outside this package that the run's configuration names.
     """
-    checked(output)
+    checked(output, count=count, dpi=dpi)
     gan, data, step = opened(checkpoint, trusted=trust)
     data.prepare_data()
     data.setup("fit")
@@ -302,7 +304,7 @@ def flow(
         dpi: Pixels per inch.
         trust: Call code outside this package that the run's configuration names.
     """
-    checked(output)
+    checked(output, panels=panels, places=places, dpi=dpi)
     module, data, _ = opened(checkpoint, trusted=trust)
     if not isinstance(module, DiscriminatorFlow):
         raise ConfigError(f"Only a run with 'system: DiscriminatorFlow' has a flow; this one is of {module.described}.")

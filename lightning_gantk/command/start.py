@@ -1,5 +1,6 @@
 """``gantk init FOLDER``: a short configuration for a folder of pictures, sized to what is in it."""
 
+import json
 import os
 import statistics
 from pathlib import Path
@@ -123,7 +124,7 @@ def configuration(folder: Path, file: str, *, size: int | None = None) -> tuple[
         blocks=3 if size == 32 else 4,
         steps=2000,
         every=250,
-        quoted=repr(os.fspath(folder)),
+        quoted=json.dumps(os.fspath(folder)),
         batch_size=min(64, max(2, (len(pictures) - val_size) // 2)),
         val_size=val_size,
     )

@@ -107,14 +107,21 @@ class ReplayedFlow(Generator):
 
 def _of_run(config: Path, trusted: bool) -> Discriminator:
     """The discriminator that a run's configuration names, as it is before training."""
-    from jsonargparse import ArgumentParser
+    from jsonargparse import ArgumentError, ArgumentParser
 
     if not config.is_file():
         raise ConfigError(f"There is no {config}, which would name the run's discriminator: give 'discriminator'.")
     if not trusted:
         trust.refuse_foreign_file(config, cure="trusted=True")
+    trust.read_here_alone()
     settings: Any = yaml.safe_load(config.read_text())
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--discriminator", type=Discriminator)
-    parsed = parser.parse_object({"discriminator": settings["model"]["discriminator"]})
-    return parser.instantiate_classes(parsed)["discriminator"]
+    try:
+        parsed = parser.parse_object({"discriminator": settings["model"]["discriminator"]})
+        return parser.instantiate_classes(parsed)["discriminator"]
+    except (KeyError, TypeError, ArgumentError) as error:
+        told = " ".join(str(error).split())[:200]
+        raise ConfigError(
+            f"{config} names no discriminator that can be made ({told}): give 'discriminator'."
+        ) from error

@@ -90,15 +90,18 @@ class StoredFlow:
             with np.load(self._path(self._first)) as chunk:
                 kept = zip(chunk["fake"], chunk["rate"], chunk["real"], strict=True)
                 self._pending = [(torch.from_numpy(f), float(r), int(i)) for f, r, i in kept][: step - self._first]
+        self.flush()  # what is kept, in the place of what was stored
+        kept = {self._path(self._first)} if self._pending else set()
         for path in self._chunks():
-            if int(path.stem.partition("_")[2]) >= self._first and path != self._path(self._first):
+            if int(path.stem.partition("_")[2]) >= self._first and path not in kept:
                 path.unlink()
 
     def add(self, step: FlowStep) -> None:
         """Adds the next step."""
-        if self._real is None or not torch.equal(self._real[1], step.real):
+        real = step.real.detach().cpu()
+        if self._real is None or not torch.equal(self._real[1], real):
             place = self._first + len(self._pending)
-            self._real = place, step.real.detach().cpu().clone()
+            self._real = place, real.clone()
             buffer = io.BytesIO()
             np.save(buffer, self._real[1].numpy())
             _write(self.folder / f"real_{place:08d}.npy", buffer.getvalue())

@@ -25,20 +25,22 @@ def samples_on_score(
 ) -> Figure:
     """Samples and target, with the score behind them and arrows along which the generator's loss falls fastest.
 
-    Arrows are in one unknown unit: the longest ones are an eighth of the picture's width.
+    Arrows are in one unknown unit: the longest ones are an eighth of the picture's width. There are none where fakes
+    are moved by something else than these scores (noisy ones, say).
 
     Args:
         real: ``(M, d)`` with d of 1 or 2; in 1-D the score is a curve.
         fake: ``(N, d)``.
         discriminator: Fitted.
-        limits: Left, right, bottom, top of the picture; around the samples where none are given.
+        limits: Left, right, bottom, top of the picture (in 1-D bottom and top are scores); around the samples where
+            none are given.
         title: What is written above.
 
     Raises:
         ConfigError: If samples are in more than two dimensions.
     """
     refuse_many_dimensions(real)
-    pulls = pull(discriminator, fake)
+    pulls = pull(discriminator, fake) if discriminator.scores_all_alike else None
     reals, points = to_numpy(real), to_numpy(fake)
     if points.shape[1] == 1:
         return _on_a_line(reals, points, pulls, discriminator, fake, limits, title)
@@ -50,7 +52,8 @@ def samples_on_score(
     show_field(ax, field, limits, norm)
     scatter(ax, reals, real=True, label="real")
     scatter(ax, points, real=False, label="generated")
-    _arrows(ax, points, pulls, limits)
+    if pulls is not None:
+        _arrows(ax, points, pulls, limits)
     colour_bar(drawn, [ax], norm, "score $f(x)$")
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, borderaxespad=0.2, handletextpad=0.2)
     if title:
@@ -132,7 +135,7 @@ def _arrows(ax: Axes, points: np.ndarray, pulls: np.ndarray, limits: Limits) -> 
 def _on_a_line(
     real: np.ndarray,
     points: np.ndarray,
-    pulls: np.ndarray,
+    pulls: np.ndarray | None,
     discriminator: Discriminator,
     like: Tensor,
     limits: Limits | None,
@@ -150,6 +153,12 @@ def _on_a_line(
     ax.plot(grid, scores, color="black")
     rug(ax, real, points)
     ax.set(xlabel="$x$", ylabel="score $f(x)$", xlim=(left, right))
+    if limits:
+        ax.set_ylim(limits[2:])
+    if title:
+        ax.set_title(title)
+    if pulls is None:
+        return drawn
     low, high = ax.get_ylim()
     longest = float(np.quantile(np.abs(pulls), 0.95)) or 1.0
     place = low + 0.12 * (high - low)
@@ -165,8 +174,6 @@ def _on_a_line(
         width=0.004,
         color=FAKE_LINE,
     )
-    if title:
-        ax.set_title(title)
     return drawn
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from lightning_gantk.checks import whole
 from lightning_gantk.errors import ConfigError
 
 _LAST = 2.0  # seconds that the last picture stays
@@ -31,8 +32,9 @@ def film(
         raise ConfigError(
             "A film needs pictures, and there are none: train with callbacks.ScorePictures or SampleGrid."
         )
-    if not frames_per_second > 0:
-        raise ConfigError(f"'frames_per_second' must be positive, got {frames_per_second}.")
+    if not 0.01 <= frames_per_second <= 1000:
+        raise ConfigError(f"'frames_per_second' must lie between 0.01 and 1000, got {frames_per_second}.")
+    whole("width", width, 16, or_none=True)
     if path.suffix not in (".gif", ".mp4"):
         raise ConfigError(f"A film's file name must end in .gif or .mp4, got {str(path)!r}.")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +55,7 @@ def frames_of(run: str | Path) -> list[Path]:
     run = Path(run)
     folder = run.parent.parent if run.suffix == ".ckpt" else run
     for name in ("pictures", "samples"):
-        if found := sorted((folder / name).glob("step_*.png")):
+        if found := sorted((folder / name).glob("step_*.png"), key=lambda path: (len(path.name), path.name)):
             return found
     raise ConfigError(
         f"The run in {folder} has left no pictures: train with the callback lightning_gantk.callbacks.ScorePictures "

@@ -90,6 +90,8 @@ def influence(
 
 def _pulls(discriminator: Discriminator, real: Tensor, places: Tensor, plane: Tensor, seed: int = 0) -> np.ndarray:
     """What drives a fake at each place ``(P, 2)``, in the coordinates of the plane; from the same start each time."""
+    if not discriminator.scores_all_alike:
+        raise ConfigError(f"{type(discriminator).__name__} moves fakes by something else than its scores.")
     discriminator.build(tuple(real.shape[1:]))
     start = copy.deepcopy(discriminator.state_dict())
     found = []

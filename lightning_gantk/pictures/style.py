@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from lightning_gantk.checks import whole
 from lightning_gantk.errors import ConfigError
 
 COLUMN = 3.3  # inches
@@ -88,8 +89,10 @@ def save(drawn: Figure, path: str | Path, *, dpi: int = 300) -> Path:
     return path
 
 
-def checked(path: str | Path) -> Path:
-    """Refuses a file name that no picture can have."""
+def checked(path: str | Path, **counts: int) -> Path:
+    """Refuses a file name that no picture can have, and numbers below 1."""
+    for name, value in counts.items():
+        whole(name, value)
     path = Path(path)
     if path.suffix.lower() not in _SUFFIXES:
         raise ConfigError(f"A picture's file name must end in {', '.join(_SUFFIXES)}, got {str(path)!r}.")

@@ -30,6 +30,10 @@ from lightning_gantk.cli import main
             "--model.generator.init_args.channels 3 --model.generator MLPGenerator",
             "channels was given before model.generator became another class, which has no option 'channels'",
         ),
+        (
+            "--model.generator.channels 3 --model.generator MLPGenerator",
+            "channels was given before model.generator became another class, which has no option 'channels'",
+        ),
         ("--model.optimizer.init_args.lrr 1", "Adam has no option 'lrr'; did you mean lr"),
         ("--model.optimizer torch.optim.Adamm", "no class 'torch.optim.Adamm'; did you mean torch.optim.Adam"),
         (

@@ -68,6 +68,21 @@ def test_a_resumed_run_is_stored_as_a_whole_one(tmp_path):
     torch.testing.assert_close(replayed, gan.generator.samples.detach(), rtol=0, atol=106 * 1.2e-7 * 4)
 
 
+@pytest.mark.parametrize("step", [0, 50])
+def test_a_run_that_begins_again_drops_what_was_stored(step, tmp_path):
+    flow = StoredFlow(tmp_path)
+    flow.begin(0, {}, {})
+    for number in range(250):
+        flow.add(FlowStep(torch.zeros(2, 1), torch.full((3, 1), float(number)), 0.1))
+    flow.flush()
+    again = StoredFlow(tmp_path)
+    again.begin(step, {}, {})
+    assert len(StoredFlow(tmp_path)) == step
+    again.add(FlowStep(torch.zeros(2, 1), torch.full((3, 1), -1.0), 0.1))
+    again.flush()
+    assert [float(one.fake[0]) for one in StoredFlow(tmp_path)] == [*map(float, range(step)), -1.0]
+
+
 def test_reals_that_stay_are_stored_once(tmp_path):
     flow, real = StoredFlow(tmp_path), torch.randn(4, 2)
     flow.begin(0, {}, {})
@@ -85,6 +100,7 @@ def test_reals_that_stay_are_stored_once(tmp_path):
     ("gan", "message"),
     [
         (lambda: _gan(_kernel(), generator=CoupledParticles(12)), "particles of their own"),
+        (lambda: _gan(_kernel(), generator=Particles(12, (2,), classes=2)), "no classes"),
         (lambda: _gan(_kernel(), momentum=0.5), "without momentum"),
         (lambda: _gan(_kernel(), fakes=24), "set model.fake_batch_size to their number, 12; it is 24"),
         (lambda: _gan(_kernel(), fakes=4), "set model.fake_batch_size to their number, 12; it is 4"),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
+from matplotlib.quiver import Quiver
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny import TinyData, TinyDiscriminator, tiny_generator, tiny_trainer, write_config
@@ -15,7 +16,7 @@ from lightning_gantk.architectures import DCGAN, MLP
 from lightning_gantk.callbacks import ScorePictures
 from lightning_gantk.cli import main
 from lightning_gantk.command.pictures import main as draw
-from lightning_gantk.discriminators import FiniteDiscriminator, NTKDiscriminator
+from lightning_gantk.discriminators import FiniteDiscriminator, KDEScore, NTKDiscriminator
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators import Particles
 from lightning_gantk.kernels import RBF
@@ -103,6 +104,17 @@ def test_picture_of_samples_has_labelled_axes_and_all_points(d):
     (left, right), found = ax.get_xlim(), torch.cat([real, fake])[:, 0]
     assert left < found.min()
     assert found.max() < right
+
+
+@pytest.mark.parametrize("d", [1, 2])
+def test_picture_has_no_arrows_where_fakes_follow_something_else(d):
+    real, fake = torch.randn(5, d), torch.randn(6, d)
+    for discriminator, arrows in ((KDEScore(1.0, 1.0), 0), (NTKDiscriminator(RBF(0.5), IPM()), 1)):
+        discriminator.fit(real, fake)
+        limits = (-1.0, 1.0, -50.0, 50.0)
+        ax = fields.samples_on_score(real, fake, discriminator, limits=limits).axes[0]
+        assert sum(isinstance(one, Quiver) for one in ax.collections) == arrows
+        assert (*ax.get_xlim(), *ax.get_ylim()) == limits
 
 
 def test_picture_refuses_what_it_cannot_show(tmp_path):
@@ -193,6 +205,9 @@ def test_film_refuses_what_it_cannot_do(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="has left no pictures: train with the callback"):
         film.frames_of(tmp_path)
     _frames(tmp_path)
+    for options, said in (({"width": 1}, "'width'"), ({"frames_per_second": 1e-5}, "between 0.01 and 1000")):
+        with pytest.raises(ConfigError, match=said):
+            film.film(film.frames_of(tmp_path), tmp_path / "film.gif", **options)
     with pytest.raises(ConfigError, match=r"must end in \.gif or \.mp4"):
         film.film(film.frames_of(tmp_path), tmp_path / "film.avi")
     monkeypatch.setattr("shutil.which", lambda name: None)
@@ -314,6 +329,8 @@ def test_command_takes_classes_by_name(tmp_path, capsys):
         (["adequation", "--output=picture.bmp"], "must end in .pdf, .png, .svg"),
         (["comparison", "--limits=[1,0,0,1]"], "'limits' must be left"),
         (["film", "--run=nowhere"], "has left no pictures"),
+        (["comparison", "--samples=0"], "'samples' must be a whole number of at least 1, got 0"),
+        (["influence", "--side=1"], "'side' must be a whole number of at least 2, got 1"),
         (["influence", "--in_shape=[1]"], "at least two coordinates"),
     ],
 )
