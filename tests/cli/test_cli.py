@@ -18,7 +18,8 @@ from tiny import write_config
 from lightning_gantk import GAN
 from lightning_gantk.callbacks.predictions import as_bytes
 from lightning_gantk.cli import main
-from lightning_gantk.runs import find_checkpoint
+from lightning_gantk.errors import ConfigError
+from lightning_gantk.runs import find_checkpoint, with_config_of_checkpoint
 
 _TRAIN = Path(__file__).parents[2] / "train.py"
 
@@ -231,6 +232,20 @@ def test_predict_moves_samples_along_the_discriminator_where_it_is_asked_to(conf
             found.append(archive["samples"])
     assert found[0].shape == found[1].shape
     assert not np.array_equal(*found)
+
+
+def test_last_checkpoint_is_that_of_the_name_given(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine[1]", "other"):  # the newest last
+        folder = Path("runs", name, "version_0")
+        (folder / "checkpoints").mkdir(parents=True)
+        (folder / "checkpoints" / "last.ckpt").touch()
+        (folder / "config.yaml").write_text("{}")
+    words = with_config_of_checkpoint(["predict", "--ckpt_path", "last", "--name", "mine[1]"])
+    assert words[2] == "runs/mine[1]/version_0/config.yaml"
+    assert with_config_of_checkpoint(["predict", "--ckpt_path", "last"])[2] == "runs/other/version_0/config.yaml"
+    with pytest.raises(ConfigError, match="there is no last checkpoint"):
+        with_config_of_checkpoint(["predict", "--ckpt_path", "last", "--name", "third"])
 
 
 def test_predict_samples_the_generator_of_a_checkpoint(config):

@@ -2,6 +2,8 @@
 for people to say.)
 """
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -296,6 +298,10 @@ def test_run_is_set_up_again_from_its_checkpoint(checkpoint):
     architecture, loss, time = run.description()
     assert (architecture.hidden_layers, repr(loss), time) == (1, repr(LSGAN()), 2.0)
     assert run.fitted()(run.fake).isfinite().all()
+    more = NTKDiscriminator(MLP(1), IPM(), solution="ridge", ridge=0.5), NTKDiscriminator(MLP(1), IPM(), decay=0.1)
+    for discriminator, said in zip(more, ("solution='ridge'", "decay"), strict=True):
+        with pytest.raises(ConfigError, match=f"plain flow of a loss, and the run's discriminator has {said}"):
+            dataclasses.replace(run, discriminator=discriminator).description()
 
 
 @pytest.mark.parametrize("kind", ["score", "comparison", "influence"])
