@@ -18,7 +18,7 @@ SECONDS, COUNT, LOOKS = 2.0, 256, 40
 
 
 def _distance(x: torch.Tensor, y: torch.Tensor) -> float:
-    """The energy distance."""
+    """The energy distance of Székely and Rizzo, twice ``metrics.EnergyDistance``."""
     return float(2 * torch.cdist(x, y).mean() - torch.cdist(x, x).mean() - torch.cdist(y, y).mean())
 
 
