@@ -208,7 +208,7 @@ def _in_words(what: str, classes: list[str], parser: ArgumentParser) -> str:
     if found := re.search(r"does not accept option '([^']+)'|unrecognized arguments: --([\w.]+)", what):
         key = found[1] or found[2]
         known = _keys(parser, key)
-        return f"there is no key {key!r}{nearest(key if '.' in next(iter(known)) else key.split('.')[0], known)}"
+        return f"there is no key {key!r}{nearest(key if '.' in known[0] else key.split('.')[0], known)}"
     if found := re.search(r"Option '([^'.]+)[^']*' is not accepted", what):
         owner = classes[-1] if classes else ""
         return f"{owner.rpartition('.')[-1]} has no option {found[1]!r}{nearest(found[1], _options(owner))}"
@@ -258,24 +258,25 @@ def _absent(class_path: str) -> str:
         meant = f"; did you mean {known[name]}?" if name in (known := _classes()) else "."
         places = "neither in this folder nor in those of PYTHONPATH"
         return f"there is no module {file!r} for {class_path}: {file}.py lies {places}{meant}"
-    return f"there is no class {class_path!r}{nearest(name, _classes())}"
+    known = _classes()
+    return f"there is no class {class_path!r}{nearest(name, known, known)}"
 
 
-def _options(class_path: str) -> dict[str, str]:
+def _options(class_path: str) -> list[str]:
     module, _, name = class_path.rpartition(".")
     try:
         parameters: Iterable[str] = inspect.signature(getattr(importlib.import_module(module), name)).parameters
     except (ImportError, AttributeError, ValueError):
-        return {}
-    return {name: name for name in parameters if name not in ("args", "kwargs")}
+        return []
+    return [name for name in parameters if name not in ("args", "kwargs")]
 
 
-def _keys(parser: ArgumentParser, wrong: str) -> dict[str, str]:
+def _keys(parser: ArgumentParser, wrong: str) -> list[str]:
     """Keys beside the wrong one; those of the top where it has no parent that is known."""
     known = [key for key in parser.get_defaults().keys(branches=True) if key != "config"]
     parent = wrong.rpartition(".")[0]
     beside = [key for key in known if "." in key and key.rpartition(".")[0] == parent]
-    return {key: key for key in beside or {key.split(".")[0] for key in known}}
+    return beside or sorted({key.split(".")[0] for key in known})
 
 
 def _classes() -> dict[str, str]:

@@ -17,17 +17,18 @@ class Parser(argparse.ArgumentParser):
         raise ConfigError(f"{message}; {self.prog} --help says more.")
 
 
-def nearest(word: str, known: Mapping[str, str] | Iterable[str]) -> str:
+def nearest(word: str, known: Iterable[str], written: Mapping[str, str] | None = None) -> str:
     """The end of a message that a word is not known: which that are come near; if none does and there are few, all.
 
     Args:
         word: What was given.
-        known: What may be, each, if wanted, with how to write it.
+        known: What may be.
+        written: How each of these is written, where it is not as it stands.
     """
-    written = dict(known) if isinstance(known, Mapping) else {one: one for one in known}
-    small = {one.lower(): one for one in sorted(written)}
+    known = sorted(known)
+    small, written = {one.lower(): one for one in known}, written or {one: one for one in known}
     found = difflib.get_close_matches(word.lower(), small, n=3)
     found = found or [one for one in small if len(word) > 2 and word.lower() in one][:3]
     if found:
         return f"; did you mean {' or '.join(written[small[one]] for one in found)}?"
-    return f"; it may be one of {', '.join(written.values())}." if 0 < len(written) < _FEW else "."
+    return f"; it may be one of {', '.join(written[one] for one in known)}." if 0 < len(known) < _FEW else "."

@@ -129,4 +129,4 @@ def _check_option(key: str, known: dict[str, frozenset[str] | None]) -> None:
 
 
 def _near_below(top: str, word: str, known: Iterable[str]) -> str:
-    return nearest(word, {one: f"{top}.{one}" for one in known})
+    return nearest(word, known, {one: f"{top}.{one}" for one in known})
