@@ -41,9 +41,8 @@ class Decoder:
             check_pixels(file)
             if self.crop is None:  # a large JPEG is decoded at a half, quarter or eighth, still twice too large
                 file.draft(None, (2 * self.image_size, 2 * self.image_size))
-            picture = flattened(ImageOps.exif_transpose(file), file.format).convert(
-                "L" if self.channels == 1 else "RGB"
-            )
+            picture = flattened(ImageOps.exif_transpose(file), file.format)
+            picture = picture.convert("L" if self.channels == 1 else "RGB")
         side = min(picture.size) if self.crop is None else self.crop
         left, top = ((length - side) // 2 for length in picture.size)
         if min(left, top) < 0:

@@ -183,7 +183,7 @@ def test_failures_are_retried_or_marked_with_their_error(place, capfd):
     assert "killed by SIGKILL" in capfd.readouterr().out
     assert [row["state"] for row in _table(path)] == ["failed", "diverged", "finished"]
     page = (load(path).folder / "report.html").read_text()
-    assert "Not counted below" in page and "batch_size=43 is larger than the data" in page
+    assert "Not counted below: 2 of 3 runs" in page and "batch_size=43 is larger than the data" in page
 
 
 @pytest.mark.slow

@@ -32,14 +32,17 @@ def test_step_fits_to_real_and_fake_and_scores_the_same_fakes(tmp_path):
 
 
 def test_fresh_latents_score_fakes_that_the_discriminator_has_not_seen(tmp_path):
-    gan, trainer = tiny_fit(tmp_path, discriminator=Recording(), latents="fresh", fake_batch_size=5)
+    gan, drawn = GAN(tiny_generator(), Recording(), latents="fresh", fake_batch_size=5), []
+    gan.generator.register_forward_hook(lambda module, args, out: drawn.append(args[0]))
+    _, trainer = tiny_fit(tmp_path, gan=gan)
     found = gan.discriminator
+    assert len(torch.cat(drawn).unique(dim=0)) == 2 * 3 * 5  # none twice, in fits and scores of three steps
     assert trainer.global_step == len(found.fitted) == len(found.scored) == 3
     data = TinyData().load()[0]
     for (real, fake), scored in zip(found.fitted, found.scored, strict=True):
         assert (real.shape, fake.shape, scored.shape) == ((8, 2), (5, 2), (5, 2))
         assert (real[:, None] == data).all(2).any(1).all()
-        assert not torch.equal(fake, scored)
+        assert not torch.equal(fake, scored)  # some samples may be equal: a ReLU network has only its bias left there
     assert {"time/fit", "time/scores", "time/generator"} <= {name for _, name in trainer.logger.logged}
 
 

@@ -33,9 +33,8 @@ def _save_maps(results: Results) -> list[Path]:
     saved = []
     for place, asked in enumerate(results.specification.maps):
         for metric in asked.metrics:
-            path = (
-                results.specification.folder / "maps" / f"{place}_{metric.removeprefix('val/').replace('/', '_')}.png"
-            )
+            name = metric.removeprefix("val/").replace("/", "_")
+            path = results.specification.folder / "maps" / f"{place}_{name}.png"
             path.parent.mkdir(exist_ok=True)
             maps.draw(results, asked, metric).savefig(path, dpi=110)
             saved.append(path)
@@ -65,7 +64,8 @@ def _page(results: Results) -> str:
         parts.append(f'<p class="lead">{html.escape(asked.description)}</p>')
     parts.append(_facts(results))
     if missing := sections.unfinished(results):
-        head = "<b>Not counted below</b>"
+        without = sum(not result.finished for result in results.runs)
+        head = f"<b>Not counted below: {without} of {len(results.runs)} runs</b>" if without else "<b>Not counted</b>"
         if results.others:
             why = "of another specification, or of configs that were edited since"
             missing.append(f"({results.others} more runs lie in the folder, {why}.)")
