@@ -126,11 +126,11 @@ def test_gradient_among_samples_on_one_ray_is_along_it():
 
 @pytest.mark.parametrize("activation", ["relu", {"name": "leaky_relu"}])
 def test_gradient_in_the_plane_without_biases_in_float32(activation):
-    """The kernel has a kink where directions are equal, whatever the distance is: what float32 leaves of an angle is
-    some 6e-8 over it, of a pair as of the nearest one.
+    """The kernel has a kink where directions are equal, whatever the distance is. In a quarter of the plane no two are
+    opposite, of which float32 leaves less.
     """
     stream = np.random.default_rng(0)
-    angles, lengths = stream.uniform(0, np.pi, 600), stream.uniform(1, 6, 600)
+    angles, lengths = stream.uniform(0, np.pi / 2, 600), stream.uniform(1, 6, 600)
     points = (lengths * np.stack([np.cos(angles), np.sin(angles)])).T.astype(np.float32)
     w = np.repeat([-1 / 300, 1 / 300], 300)
     kernel, found = MLP(3, activation, b_std=None).kernel(), {}
@@ -138,9 +138,30 @@ def test_gradient_in_the_plane_without_biases_in_float32(activation):
         with _double(dtype):
             arrays = (jnp.asarray(array, dtype) for array in (points[:300], points, w))
             found[dtype] = np.asarray(expansion.scores_and_gradient(kernel, *arrays)[1], np.float64)
-    nearest = np.diff(np.sort(angles)).min()
-    kinks = lengths.max() * 4 / 300  # of one pair: the largest weight and length; directions are rounded twice, twice
-    assert np.linalg.norm(found["float32"] - found["float64"], axis=1).max() < kinks * 6e-8 / nearest
+    _assert_close(found["float32"], found["float64"], TOLERANCE["native"])
+
+
+@pytest.mark.parametrize("dimensions", [5, 20])
+@pytest.mark.parametrize("backend", ["native", "jax", "pallas"])
+@pytest.mark.parametrize("pairs", ["near", "of one direction"])
+def test_without_biases_pairs_of_nearly_one_direction_keep_all_digits(pairs, backend, dimensions):
+    """Whether they are 1e-6 apart or one is twice as long: float32 knows their difference, and so their angle."""
+    if backend == "native" and not native.available():
+        pytest.skip("no C++ compiler")
+    stream = np.random.default_rng(0)
+    x, other = stream.standard_normal((2, 32, dimensions)).astype(np.float32)
+    near = x + np.float32(1e-6) * other
+    points = np.concatenate([x, near if pairs == "near" else stream.uniform(0.3, 3, (32, 1)).astype(np.float32) * x])
+    w = stream.choice([-1.0, 1.0], 64)
+    found = {}
+    for dtype, kernel in (
+        ("float32", ArchitectureKernel(MLP(3, b_std=None), backend=backend)),
+        ("float64", MLP(3, b_std=None).kernel()),
+    ):
+        with _double(dtype):
+            arrays = (jnp.asarray(array, dtype) for array in (x, points, w))
+            found[dtype] = np.asarray(expansion.scores_and_gradient(kernel, *arrays)[1], np.float64)
+    _assert_close(found["float32"], found["float64"], TOLERANCE["native"])
 
 
 @pytest.mark.parametrize("backend", ["native", "jax"])

@@ -5,11 +5,13 @@ from abc import ABC, abstractmethod
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Inexact
 
 
 class Backend(ABC):
     """Computes ``s(x) = sum_p k(x, p) w_p``, its gradient and Gram matrices, tile by tile.
+
+    Samples of homogeneous kernels are complex numbers with more digits than a real one has: see ``directions``.
 
     Attributes:
         name: What it is, in words, for logs.
@@ -22,40 +24,44 @@ class Backend(ABC):
     block: int = 256
 
     @abstractmethod
-    def gram(self, x: Float[Array, "N ..."], y: Float[Array, "M ..."]) -> Float[Array, "N M"]:
+    def gram(self, x: Inexact[Array, "N ..."], y: Inexact[Array, "M ..."]) -> Float[Array, "N M"]:
         """The Gram matrix of samples."""
 
-    def symmetric_gram(self, x: Float[Array, "N ..."]) -> Float[Array, "N N"]:
+    def symmetric_gram(self, x: Inexact[Array, "N ..."]) -> Float[Array, "N N"]:
         """The Gram matrix of N samples, symmetric to the last bit."""
         matrix = self.gram(x, x)
         return (matrix + matrix.T) / 2
 
     @abstractmethod
     def scores(
-        self, x: Float[Array, "N ..."], points: Float[Array, "P ..."], weights: Float[Array, " P"]
+        self, x: Inexact[Array, "N ..."], points: Inexact[Array, "P ..."], weights: Float[Array, " P"]
     ) -> Float[Array, " N"]:
         """``s(x) = sum_p k(x, p) w_p``."""
 
     @abstractmethod
     def scores_and_gradient(
-        self, x: Float[Array, "N ..."], points: Float[Array, "P ..."], weights: Float[Array, " P"]
+        self, x: Inexact[Array, "N ..."], points: Inexact[Array, "P ..."], weights: Float[Array, " P"]
     ) -> tuple[Float[Array, " N"], Float[Array, "N ..."]]:
         """Scores and ``ds(x_i)/dx_i``, in the shape of x."""
 
     def scores_and_gradient_at_points(
-        self, points: Float[Array, "P ..."], weights: Float[Array, " P"], first: int
+        self, points: Inexact[Array, "P ..."], weights: Float[Array, " P"], first: int
     ) -> tuple[Float[Array, " N"], Float[Array, "N ..."]]:
         """The same at the first of the points themselves: a backend may work each pair of those out once."""
         return self.scores_and_gradient(points[:first], points, weights)
 
     def of_groups(
-        self, x: Float[Array, "N ..."], points: Float[Array, "P ..."], weights: Float[Array, " P"], first: int | None
+        self,
+        x: Inexact[Array, "N ..."],
+        points: Inexact[Array, "P ..."],
+        weights: Float[Array, " P"],
+        first: int | None,
     ) -> tuple[Float[Array, " N"], Float[Array, "N ..."]]:
         """Scores and gradient where the first points and the others lie in two places: precision may gain from it."""
         return _total([self.scores_and_gradient(x, *group) for group in self.groups(points, weights, first)])
 
     def of_groups_at_points(
-        self, points: Float[Array, "P ..."], weights: Float[Array, " P"], first: int, count: int
+        self, points: Inexact[Array, "P ..."], weights: Float[Array, " P"], first: int, count: int
     ) -> tuple[Float[Array, " N"], Float[Array, "N ..."]]:
         """The same at the first ``count`` of the first group itself."""
         own, *others = self.groups(points, weights, first)
@@ -63,8 +69,8 @@ class Backend(ABC):
         return _total([self.scores_and_gradient_at_points(*own, count), *parts])
 
     def groups(
-        self, points: Float[Array, "P ..."], weights: Float[Array, " P"], first: int | None
-    ) -> list[tuple[Float[Array, "G ..."], Float[Array, " G"]]]:
+        self, points: Inexact[Array, "P ..."], weights: Float[Array, " P"], first: int | None
+    ) -> list[tuple[Inexact[Array, "G ..."], Float[Array, " G"]]]:
         """Points and weights, apart where precision gains from it."""
         if not self.grouped or not first or first == len(points):
             return [(points, weights)]
@@ -81,7 +87,7 @@ class Differentiable(Backend):
 
     @abstractmethod
     def pullback(
-        self, x: Float[Array, "N ..."], y: Float[Array, "M ..."], cotangent: Float[Array, "N M"]
+        self, x: Inexact[Array, "N ..."], y: Inexact[Array, "M ..."], cotangent: Float[Array, "N M"]
     ) -> Float[Array, "N ..."]:
         """``sum_j cotangent_ij dk(x_i, y_j)/dx_i``, in the shape of x."""
 

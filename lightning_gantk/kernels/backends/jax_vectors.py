@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from lightning_gantk.kernels.backends import tiles
 from lightning_gantk.kernels.backends.base import Differentiable
 from lightning_gantk.kernels.backends.near import near, turn_by_turn
-from lightning_gantk.kernels.backends.vectors import FEW, VectorBackend, centre_of, flat, mean_square
+from lightning_gantk.kernels.backends.vectors import FEW, VectorBackend, centre_of, flat, gap, mean_square
 
 Array = jax.Array
 _ROWS = 256  # rows of a tile on the CPU: enough for a matrix product at full speed
@@ -52,7 +52,7 @@ class JaxVectors(VectorBackend, Differentiable):
         def of(tile: tuple[Array, Array]) -> Array:
             x, weights = tile
             _, slope_q, gradient = self._sums(x, y, weights.T, centre)
-            return (2 / x.shape[1]) * (gradient + slope_q[:, None] * x)
+            return (2 / x.shape[1]) * (gradient + slope_q[:, None] * x.real)
 
         parts = tiles.split(vectors, count, each), tiles.split(cotangent, count, each)
         return jax.lax.map(of, parts).reshape(count * each, -1)[: len(x)].reshape(x.shape)
@@ -64,7 +64,7 @@ class JaxVectors(VectorBackend, Differentiable):
 
     def _values_and_gradient(self, x: Array, parts: tuple[Array, Array], centre: Array) -> tuple[Array, Array]:
         values, slope_q, gradient = tiles.accumulate(lambda part: self._sums(x, part[0], part[1], centre), parts)
-        return values, (2 / x.shape[1]) * (gradient + slope_q[:, None] * x)
+        return values, (2 / x.shape[1]) * (gradient + slope_q[:, None] * x.real)
 
     def _values(self, x: Array, p: Array, centre: Array) -> Array:
         side_x, side_p = (self.marginals(mean_square(s)) for s in (x, p))
@@ -90,8 +90,8 @@ class JaxVectors(VectorBackend, Differentiable):
         weights = jnp.where(left_out, 0, w)
         values, slope_q, slope_v = self._derivatives(v, None, q_x, side_p)
         a = slope_v * weights
-        moved = jnp.matmul(a.T, p - centre, precision="highest")
-        gradient = jnp.sum(a, 0)[:, None] * (x - centre) - moved
+        moved = jnp.matmul(a.T, p.real - centre, precision="highest")
+        gradient = jnp.sum(a, 0)[:, None] * (x.real - centre) - moved
         # Both sums in one complex number: XLA's CPU backend runs through all the arithmetic once for each output.
         both = jnp.sum(jax.lax.complex(values * weights, slope_q * weights), 0)
         return self._put_back_sums(left_out, (both.real, both.imag, gradient), x, p, w)
@@ -122,7 +122,7 @@ class JaxVectors(VectorBackend, Differentiable):
             v, difference = _exact_paired(x, pj)
             derivatives = self._derivatives(v, difference, q_x, _take(side_p, j), paired=True)
             values, slope_q, slope_v = (wj * derivative for derivative in derivatives)
-            return sums[0] + values, sums[1] + slope_q, sums[2] + slope_v[:, None] * (x - pj)
+            return sums[0] + values, sums[1] + slope_q, sums[2] + slope_v[:, None] * gap(x, pj)
 
         def all_left(left: Array, sums: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
             derivatives = self._derivatives(*_exact_by_chunks(x, p), q_x, side_p)
@@ -154,7 +154,7 @@ class JaxVectors(VectorBackend, Differentiable):
     def _distances(self, x: Array, p: Array, centre: Array) -> tuple[Array, Array]:
         """Mean squared distances ``(C, R)`` by a matrix product, and the pairs of which it leaves too few digits."""
         lengths = mean_square(x)[None] + mean_square(p)[:, None]
-        x, p = x - centre, p - centre
+        x, p = x.real - centre, p.real - centre
         q = mean_square(x)[None] + mean_square(p)[:, None]
         v = jnp.maximum(q - (2 / x.shape[1]) * jnp.matmul(p, x.T, precision="highest"), 0)
         return v, near(v, q, lengths, self.scale)
@@ -163,7 +163,8 @@ class JaxVectors(VectorBackend, Differentiable):
 def _exact(x: Array, p: Array) -> tuple[Array, Array]:
     """Means of ``(x - p)^2`` and ``(x - p) (x + p)`` for all pairs, ``(C, R)``, dimension by dimension."""
     columns = [(x[None, :, c], p[:, None, c]) for c in range(x.shape[1])]
-    squares, crosses = zip(*(((a - b) ** 2, (a - b) * (a + b)) for a, b in columns), strict=True)
+    gaps = [(gap(a, b), (a + b).real) for a, b in columns]
+    squares, crosses = zip(*((minus**2, minus * plus) for minus, plus in gaps), strict=True)
     return functools.reduce(jnp.add, squares) / x.shape[1], functools.reduce(jnp.add, crosses) / x.shape[1]
 
 
@@ -173,7 +174,7 @@ def _exact_by_chunks(x: Array, p: Array) -> tuple[Array, Array]:
     def add(total: tuple[Array, Array], part: tuple[Array, Array]) -> tuple[tuple[Array, Array], None]:
         return jax.tree.map(jnp.add, total, _exact(*part)), None
 
-    zeros = jnp.zeros((len(p), len(x)), x.dtype)
+    zeros = jnp.zeros((len(p), len(x)), x.real.dtype)
     parts = _chunks(x), _chunks(p)
     total, _ = jax.lax.scan(add, (zeros, zeros), parts)
     v, difference = (array * (FEW / x.shape[1]) for array in total)
@@ -189,13 +190,13 @@ def _chunks(x: Array) -> Array:
 
 def _pulls(a: Array, x: Array, p: Array) -> Array:
     """``sum_p a (x - p)`` from exact differences, ``(d, R)``; a is ``(C, R)``."""
-    return jnp.stack([jnp.sum(a * (x[None, :, c] - p[:, None, c]), 0) for c in range(x.shape[1])])
+    return jnp.stack([jnp.sum(a * gap(x[None, :, c], p[:, None, c]), 0) for c in range(x.shape[1])])
 
 
 def _exact_paired(x: Array, p: Array) -> tuple[Array, Array]:
     """The same for the pairs (x_i, p_i), ``(R,)``."""
-    difference = x - p
-    return jnp.mean(difference**2, 1), jnp.mean(difference * (x + p), 1)
+    minus = gap(x, p)
+    return jnp.mean(minus**2, 1), jnp.mean(minus * (x + p).real, 1)
 
 
 def _each(w: Array, shape: tuple[int, int]) -> Array:

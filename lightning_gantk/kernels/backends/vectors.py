@@ -68,7 +68,13 @@ def flat(x: Array) -> Array:
 
 def mean_square(x: Array) -> Array:
     """Means of squares over the coordinates, ``(N,)``."""
-    return jnp.mean(x * x, 1)
+    return jnp.mean(x.real * x.real, 1)
+
+
+def gap(a: Array, b: Array) -> Array:
+    """``a - b`` of coordinates; where they are complex, with what rounding left out of them: see ``directions``."""
+    minus = a - b
+    return minus.real + minus.imag if jnp.iscomplexobj(minus) else minus
 
 
 def centre_of(points: Array) -> Array:
@@ -77,6 +83,7 @@ def centre_of(points: Array) -> Array:
     That is a mean with weights. A sample that lies far out draws the plain mean towards itself, and away from all
     others; it has by far the largest product with that mean then, and little weight in this one.
     """
+    points = points.real
     mean = jnp.mean(points, 0)
     pull = jnp.abs(jnp.matmul(points, mean, precision="highest"))
     ratio = pull / jnp.maximum(jnp.mean(pull), jnp.finfo(points.dtype).tiny)

@@ -3,10 +3,12 @@
 
 // Distances from inner products (C, R) of centred samples with mean squares `centred_x` (R) and `centred_p` (C). Near pairs
 // (../near.py says which: closer than `near` times the sum of these and `close` times that of q_x (R) and q_p (C), and the
-// first sum above `floor`) are worked out from exact differences of the samples x (R, d), p (C, d).
+// first sum above `floor`) are worked out from exact differences of the samples x (R, d), p (C, d), or (R, 2 d) and (C, 2 d)
+// with rests.
 struct Distances {
   const float *inner, *centred_x, *centred_p, *x, *p, *q_x, *q_p;
   int64_t rows, dimensions;
+  bool rests;
   float near, close, floor;
 
   // Of point i and block b, into state 0 of one of both; true where some pair is near, and `exact` was filled.
@@ -28,7 +30,7 @@ struct Distances {
       V v = plain.v[0][j], difference = q[j] - q_p[i];
       for (int l = 0; l < LANES; ++l)
         if (marked[j][l]) {
-          const Pair exactly = pair(x + row(b, n, j, l) * dimensions, p + i * dimensions);
+          const Pair exactly = pair(x + row(b, n, j, l) * numbers(), p + i * numbers());
           v[l] = exactly.square, difference[l] = exactly.cross;
         }
       exact.v[0][j] = v, exact.difference[0][j] = difference;
@@ -36,11 +38,17 @@ struct Distances {
     return true;
   }
 
+  int64_t numbers() const { return rests ? 2 * dimensions : dimensions; }
   static int64_t row(int64_t b, int64_t n, int64_t j, int l) { return (b * n + j) * LANES + l; }
 
   struct Pair {
     float square, cross;  // means of (x - p)^2 and of (x - p) (x + p)
   };
+
+  float gap(const float* a, const float* b, int64_t c) const {
+    const float minus = a[c] - b[c];
+    return rests ? minus + (a[dimensions + c] - b[dimensions + c]) : minus;
+  }
 
   Pair pair(const float* a, const float* b) const {
     typedef float U __attribute__((vector_size(4 * LANES), aligned(4)));
@@ -49,9 +57,13 @@ struct Distances {
     int64_t c = 0;
     for (; c + LANES <= dimensions; c += LANES) {
       V s = *(const U*)(a + c), t = *(const U*)(b + c), minus = s - t;
+      if (rests) minus += *(const U*)(a + dimensions + c) - *(const U*)(b + dimensions + c);
       squares += minus * minus, crosses += minus * (s + t);
     }
-    for (; c < dimensions; ++c) square += (a[c] - b[c]) * (a[c] - b[c]), cross += (a[c] - b[c]) * (a[c] + b[c]);
+    for (; c < dimensions; ++c) {
+      const float minus = gap(a, b, c);
+      square += minus * minus, cross += minus * (a[c] + b[c]);
+    }
     return {(square + total(squares)) / dimensions, (cross + total(crosses)) / dimensions};
   }
 };
@@ -67,7 +79,8 @@ static ffi::Error values_of_inner(ffi::ThreadPool pool, F32 inner, F32 centred_x
   const int64_t points = inner.dimensions()[0], rows = inner.dimensions()[1], width = LANES * g.wide;
   const int64_t blocks = rows / width;
   const Distances d{inner.typed_data(), centred_x.typed_data(), centred_p.typed_data(), x.typed_data(), p.typed_data(),
-                    q_x.typed_data(),   q_p.typed_data(),       rows,                   x.dimensions()[1], near, close, floor};
+                    q_x.typed_data(),   q_p.typed_data(),       rows,                   g.coordinates(x.dimensions()[1]),
+                    g.rests,            near,                   close,                  floor};
   const int64_t parts = std::min<int64_t>(points, std::max<int64_t>(1, 4 * pool.num_threads() / blocks + 1));
   parallel(pool, blocks * parts, [&](int64_t task) {
     const int64_t b = blocks - 1 - task / parts, part = task % parts;
@@ -104,9 +117,10 @@ static ffi::Error sums_of_inner(ffi::ThreadPool pool, F32 inner, F32 centred_x, 
   if (!g.complete() || !careful.complete()) return unknown_layer();
   const int64_t points = inner.dimensions()[0], rows = inner.dimensions()[1], n = g.wide, width = LANES * n;
   const int64_t blocks = rows / width, parts = scores->dimensions()[0], tasks = blocks * parts;
-  const int64_t units = g.units * n, dimensions = x.dimensions()[1];
+  const int64_t units = g.units * n, dimensions = g.coordinates(x.dimensions()[1]);
   const Distances d{inner.typed_data(), centred_x.typed_data(), centred_p.typed_data(), x.typed_data(), p.typed_data(),
-                    q_x.typed_data(),   q_p.typed_data(),       rows,                   dimensions,     near, close, floor};
+                    q_x.typed_data(),   q_p.typed_data(),       rows,                   dimensions,     g.rests,
+                    near,               close,                  floor};
   struct Near {
     int64_t row, point;
     float slope;
@@ -153,8 +167,8 @@ static ffi::Error sums_of_inner(ffi::ThreadPool pool, F32 inner, F32 centred_x, 
     for (int64_t task = b; task < tasks; task += blocks)
       for (const Near& pair : found_near[task]) {
         const float scale = pair.slope * weights.typed_data()[pair.point];
-        for (int64_t c = 0; c < dimensions; ++c)
-          to[pair.row * dimensions + c] += scale * (d.x[pair.row * dimensions + c] - d.p[pair.point * dimensions + c]);
+        const float *a = d.x + pair.row * d.numbers(), *b = d.p + pair.point * d.numbers();
+        for (int64_t c = 0; c < dimensions; ++c) to[pair.row * dimensions + c] += scale * d.gap(a, b, c);
       }
   });
   return ffi::Error::Success();

@@ -56,13 +56,14 @@ class NativeVectors(VectorBackend):
 
     def _values_and_gradient(self, x: Array, parts: tuple[Array, Array], centre: Array) -> tuple[Array, Array]:
         made = self._program(x)
-        tape, pull = jax.vjp(lambda x: self._x_tape(x, made), x)
+        tape, pull = jax.vjp(lambda x: self._x_tape(x, made), x.real)
         sums = tiles.accumulate(lambda part: self._sums(x, tape, made, part[0], part[1], centre), parts)
         values, gradient, of_tape = sums
         return values, (2 / x.shape[1]) * gradient + pull(of_tape)[0]
 
     def _program(self, x: Array, *, symmetric: bool = False) -> Program:
-        made = program(self.recursion, None, wide=blocks_wide(len(x), symmetric=symmetric))
+        wide = blocks_wide(len(x), symmetric=symmetric)
+        made = program(self.recursion, None, wide=wide, rests=jnp.iscomplexobj(x))
         assert made is not None  # see fits
         return made
 
@@ -74,7 +75,7 @@ class NativeVectors(VectorBackend):
     ) -> tuple[tuple[Array, ...], dict[str, Any]]:
         """Arguments and attributes of the native calls for one tile."""
         x = filled(x, made.wide)
-        centred_x, centred_p = x - centre, p - centre
+        centred_x, centred_p = x.real - centre, p.real - centre
         if symmetric:
             inner = _upper(centred_p, centred_x, made.wide * lanes())
         else:
@@ -87,7 +88,10 @@ class NativeVectors(VectorBackend):
             "floor": SMOOTH["float32"] * self.recursion.scale,
         }
         attributes = {name: np.float32(min(value, 3e38)) for name, value in thresholds.items()}
-        return (inner, small_x, small_p, x, p, q_x, q_p, x_tape, p_tape), {**attributes, **made.attributes()}
+        return (inner, small_x, small_p, _numbers(x), _numbers(p), q_x, q_p, x_tape, p_tape), {
+            **attributes,
+            **made.attributes(),
+        }
 
     def _values(self, x: Array, p: Array, centre: Array, *, symmetric: bool = False) -> Array:
         made = self._program(x, symmetric=symmetric)
@@ -105,9 +109,14 @@ class NativeVectors(VectorBackend):
         results = shape(parts, rows), shape(points, rows), shape(rows, x.shape[1]), shape(parts, *x_tape.shape)
         values, slopes, near, of_tape = call("sums_of_inner", results, *arguments, w, **attributes)
         slopes = slopes[:, :n]
-        moved = jnp.matmul(slopes.T, w[:, None] * (p - centre), precision="highest")
-        gradient = near[:n] + jnp.matmul(w, slopes, precision="highest")[:, None] * (x - centre) - moved
+        moved = jnp.matmul(slopes.T, w[:, None] * (p.real - centre), precision="highest")
+        gradient = near[:n] + jnp.matmul(w, slopes, precision="highest")[:, None] * (x.real - centre) - moved
         return sum_of(values)[:n], gradient, sum_of(of_tape)
+
+
+def _numbers(x: Array) -> Array:
+    """Vectors ``(N, d)`` as the native calls have them: of complex ones first all real parts, ``(N, 2 d)``."""
+    return jnp.concatenate([x.real, x.imag], 1) if jnp.iscomplexobj(x) else x
 
 
 def _upper(p: Array, x: Array, block: int) -> Array:

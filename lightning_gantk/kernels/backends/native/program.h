@@ -23,6 +23,7 @@ enum Want { VALUES = 0, ONE = 1, BOTH = 2 };  // derivatives: none, in the test 
 
 struct Program {
   bool ntk, exact;  // exact: with differences of variances
+  bool rests;       // whether vectors have 2 d numbers: coordinates, and what rounding left out of them
   int64_t wide;   // blocks of lanes that stand where pixels do, for vectors; 0 for images
   int64_t units;  // numbers on the tape of a training point
   std::vector<State> states;
@@ -32,13 +33,14 @@ struct Program {
 
   Program(ffi::Span<const int64_t> code, ffi::Span<const float> floats, bool exact) : exact(exact), floats(floats.begin()) {
     const int64_t* at = code.begin();
-    ntk = *at++, wide = *at++, units = *at++;
+    ntk = *at++, rests = *at++, wide = *at++, units = *at++;
     states.resize(*at++), steps.resize(*at++);
     for (State& s : states) s.height = *at++, s.width = *at++;
     for (Step& s : steps) std::memcpy(&s, at, sizeof(Step)), at += sizeof(Step) / sizeof(int64_t);
     for (const Step& s : steps) layers.push_back(s.op == PIXELWISE ? find_layer(exact ? s.exact : s.plain) : nullptr);
   }
   int64_t pixels(int64_t state) const { return states[state].height * states[state].width; }
+  int64_t coordinates(int64_t numbers) const { return rests ? numbers / 2 : numbers; }
   int64_t scale() const { return wide ? wide : 1; }
   int64_t last() const { return states.size() - 1; }
   bool complete() const {  // whether every layer has been registered

@@ -26,6 +26,7 @@ class Program:
     Attributes:
         ntk: Whether the NTK is wanted.
         wide: Blocks of lanes that stand where pixels do, for vectors; 0 for images.
+        rests: Whether vectors come with what rounding left out of their coordinates.
         states: (height, width) of each, and whether it has an NTK.
         steps: In the order of the layers.
         floats: Factors of the affine layers.
@@ -34,6 +35,7 @@ class Program:
 
     ntk: bool
     wide: int
+    rests: bool
     states: list[tuple[tuple[int, int], bool]]
     steps: list[Step] = field(default_factory=list)
     floats: list[float] = field(default_factory=list)
@@ -41,7 +43,7 @@ class Program:
 
     def attributes(self) -> dict[str, np.ndarray]:
         """The attributes of the FFI calls."""
-        code = [self.ntk, self.wide, self.units, len(self.states), len(self.steps)]
+        code = [self.ntk, self.rests, self.wide, self.units, len(self.states), len(self.steps)]
         code += [length for shape, _ in self.states for length in shape]
         code += [getattr(step, entry.name) for step in self.steps for entry in fields(Step)]
         return {"code": np.array(code, np.int64), "floats": np.array([*self.floats, 0.0], np.float32)}
@@ -69,15 +71,16 @@ class Program:
                 written.add(step.two)
 
 
-def program(recursion: Recursion, shape: tuple[int, int] | None, *, wide: int) -> Program | None:
+def program(recursion: Recursion, shape: tuple[int, int] | None, *, wide: int, rests: bool = False) -> Program | None:
     """The program of a recursion, or None where the native kernels do not know a layer or the order of layers.
 
     Args:
         recursion: The recursion.
         shape: (H, W) of images, None for vectors.
         wide: Blocks of lanes, for vectors.
+        rests: Whether vectors are complex: see ``directions``.
     """
-    made = Program(recursion.kind == "ntk", 0 if shape else wide, [(shape or (1, wide), False)])
+    made = Program(recursion.kind == "ntk", 0 if shape else wide, rests, [(shape or (1, wide), False)])
     last = _encode(recursion.layer, made, 0)
     if last is None or last != len(made.states) - 1 or made.states[last][1] != made.ntk:
         return None

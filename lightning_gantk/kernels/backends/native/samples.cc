@@ -3,6 +3,13 @@
 // in a core's cache, forward and then backward.
 #include "blocks.h"
 
+// Channel c of x - p, of pixels (or blocks) j.
+static inline V gap(const Program& g, const V* x, const float* p, int64_t channels, int64_t c, int64_t j) {
+  const int64_t n = g.pixels(0), np = g.wide ? 1 : n, k = g.wide ? 0 : j, rest = c + channels;
+  V minus = x[c * n + j] - p[c * np + k];
+  return g.rests ? minus + (x[rest * n + j] - p[rest * np + k]) : minus;
+}
+
 // Mean squared differences of the channels, and means of (x - p) (x + p), into state 0.
 static void differences(const Program& g, Work& w, const V* x, const float* p, int64_t channels) {
   const int64_t n = g.pixels(0), np = g.wide ? 1 : n;
@@ -11,22 +18,22 @@ static void differences(const Program& g, Work& w, const V* x, const float* p, i
   for (int64_t c = 0; c < channels; ++c)
     for (int64_t j = 0; j < n; ++j) {
       const float other = p[c * np + (g.wide ? 0 : j)];
-      V minus = (x[c * n + j] - other) * scale, square = minus * (x[c * n + j] - other);
-      V cross = minus * (x[c * n + j] + other);
+      V minus = gap(g, x, p, channels, c, j), square = minus * scale * minus;
+      V cross = minus * scale * (x[c * n + j] + other);
       v[j] = c ? v[j] + square : square;
       d[j] = c ? d[j] + cross : cross;
     }
 }
 
-// x (B, channels, pixels, LANES), its tape (B, units, LANES), p (P, channels, pixels), its tape (P, units)
-// -> kernel values (P, B, LANES). Where both sides are the same samples (x filled up to whole blocks), half of the values
-// are worked out and mirrored.
+// x (B, channels, pixels, LANES), its tape (B, units, LANES), p (P, channels, pixels), its tape (P, units); with rests there
+// are twice the channels -> kernel values (P, B, LANES). Where both sides are the same samples (x filled up to whole
+// blocks), half of the values are worked out and mirrored.
 static ffi::Error values_of_samples(ffi::ThreadPool pool, F32 x, F32 x_tape, F32 p, F32 p_tape, Out out,
                                     ffi::Span<const int64_t> code, ffi::Span<const float> floats, bool symmetric) {
   const Program g(code, floats, true);
   if (!g.complete()) return unknown_layer();
-  const int64_t blocks = x.dimensions()[0], channels = x.dimensions()[1], points = p.dimensions()[0];
-  const int64_t n = g.pixels(0), np = g.wide ? 1 : n, last = g.pixels(g.last());
+  const int64_t blocks = x.dimensions()[0], numbers = x.dimensions()[1], points = p.dimensions()[0];
+  const int64_t n = g.pixels(0), np = g.wide ? 1 : n, last = g.pixels(g.last()), channels = g.coordinates(numbers);
   const int64_t parts = std::min<int64_t>(points, std::max<int64_t>(1, 4 * pool.num_threads() / blocks + 1));
   parallel(pool, blocks * parts, [&](int64_t task) {
     const int64_t b = blocks - 1 - task / parts, part = task % parts, width = LANES * last;
@@ -34,10 +41,10 @@ static ffi::Error values_of_samples(ffi::ThreadPool pool, F32 x, F32 x_tape, F32
     const int64_t count = symmetric ? half.count() : points, begin = count * part / parts, end = count * (part + 1) / parts;
     Work w(g, VALUES);
     std::vector<V> found(last);
-    const V* xb = (const V*)x.typed_data() + b * channels * n;
+    const V* xb = (const V*)x.typed_data() + b * numbers * n;
     Tapes t{(const V*)x_tape.typed_data() + b * g.units * g.scale()};
     for (int64_t i = begin; i < end; ++i) {
-      const float* pi = p.typed_data() + i * channels * np;
+      const float* pi = p.typed_data() + i * numbers * np;
       t.p = p_tape.typed_data() + i * g.units;
       differences(g, w, xb, pi, channels);
       forward<VALUES>(g, w, t);
@@ -92,8 +99,8 @@ static ffi::Error sums_of_samples(ffi::ThreadPool pool, F32 x, F32 x_tape, F32 p
                                   ffi::Span<const float> floats, int64_t own) {
   const Program g(code, floats, true);
   if (!g.complete()) return unknown_layer();
-  const int64_t blocks = x.dimensions()[0], channels = x.dimensions()[1], points = p.dimensions()[0];
-  const int64_t parts = scores->dimensions()[0], units = g.units * g.scale();
+  const int64_t blocks = x.dimensions()[0], numbers = x.dimensions()[1], points = p.dimensions()[0];
+  const int64_t parts = scores->dimensions()[0], units = g.units * g.scale(), channels = g.coordinates(numbers);
   const int64_t n = g.pixels(0), np = g.wide ? 1 : n, last = g.pixels(g.last()), width = LANES * last;
   const int64_t each = 1 + channels * np + g.units, groups = std::min(blocks, pool.num_threads());
   if (4 * groups * own * each > MOST_SHARED) own = 0;
@@ -104,7 +111,7 @@ static ffi::Error sums_of_samples(ffi::ThreadPool pool, F32 x, F32 x_tape, F32 p
     const int64_t part = task / blocks, b = task % blocks;
     const int64_t first = std::min(own, b * width), skipped = own - std::min(own, first + width);
     Work w(g, own ? BOTH : ONE);
-    const V* xb = (const V*)x.typed_data() + b * channels * n;
+    const V* xb = (const V*)x.typed_data() + b * numbers * n;
     V* sum = (V*)scores->typed_data() + task * last;
     V* x_bar = (V*)gradient->typed_data() + task * channels * n;
     Tapes t{(const V*)x_tape.typed_data() + b * units, nullptr, (V*)tape_bar->typed_data() + task * units};
@@ -115,7 +122,7 @@ static ffi::Error sums_of_samples(ffi::ThreadPool pool, F32 x, F32 x_tape, F32 p
     std::vector<V> found(last), recent(last, V{});
     for (int64_t turn = points * part / parts; turn < points * (part + 1) / parts - skipped; ++turn) {
       const int64_t i = turn < own - skipped ? turn : turn + skipped;  // later blocks have seen to what is skipped
-      const float* pi = p.typed_data() + i * channels * np;
+      const float* pi = p.typed_data() + i * numbers * np;
       const bool both = i < first;
       t.weight = weights.typed_data()[i];
       if (t.weight == 0 && !both) continue;
@@ -135,7 +142,7 @@ static ffi::Error sums_of_samples(ffi::ThreadPool pool, F32 x, F32 x_tape, F32 p
       for (int64_t c = 0; c < channels; ++c) {
         V across = {};
         for (int64_t j = 0; j < n; ++j) {
-          V slope = (2.0f / channels) * v_bar[j] * (xb[c * n + j] - pi[c * np + (g.wide ? 0 : j)]);
+          V slope = (2.0f / channels) * v_bar[j] * gap(g, xb, pi, channels, c, j);
           x_bar[c * n + j] += t.weight * slope;
           if (both && g.wide) across += slope * t.weights[j];
           if (both && !g.wide) share[1 + c * np + j] -= total(slope * t.weights[0]);

@@ -67,13 +67,13 @@ class NativeSamples(Backend):
         parts = 1 if own else min(len(points), max(1, -(-PARTS // blocks.shape[0])))
         results = (
             shape(parts, blocks.shape[0], max(made.wide, 1) * lanes()),
-            shape(parts, *blocks.shape),
+            shape(parts, blocks.shape[0], x.shape[-1], *blocks.shape[2:]),
             shape(parts, *tape.shape),
         )
         arguments = blocks, tape, p, p_tape, weights
         sums = call("sums_of_samples", results, *arguments, own=np.int64(own), **made.attributes())
         values, direct, of_tape = map(sum_of, sums)
-        _, pull = jax.vjp(lambda x: self._blocks(x, made)[1], x)
+        _, pull = jax.vjp(lambda x: self._blocks(x, made)[1], x.real)
         gradient = self._unblock(direct, x.shape) + pull(of_tape)[0]
         return values.reshape(-1)[: len(x)], gradient
 
@@ -91,24 +91,20 @@ class NativeSamples(Backend):
         if x.ndim == 4:
             made = program(self.recursion, (x.shape[1], x.shape[2]), wide=0)
         else:
-            made = program(self.recursion, None, wide=blocks_wide(len(x), symmetric=symmetric))
+            wide = blocks_wide(len(x), symmetric=symmetric)
+            made = program(self.recursion, None, wide=wide, rests=jnp.iscomplexobj(x))
         assert made is not None  # see fits
-        pixels = _pixels(points)
-        p = jnp.moveaxis(pixels.reshape(pixels.shape[0], -1, len(points)), 2, 0)
+        p = jnp.moveaxis(_numbers(points), 2, 0)
         return made, self._blocks(x, made), (p, tape_of_p(self._side(points)))
 
     def _side(self, x: Array) -> Any:
-        pixels = _pixels(x)
+        pixels = _pixels(x.real)
         return self.recursion.marginals(jnp.mean(pixels * pixels, 0))
 
     def _blocks(self, x: Array, made: Program) -> tuple[Array, Array]:
         """Samples ``(B, channels, pixels, lanes)`` and their tape ``(B, units, lanes)``, filled up to whole blocks."""
         x = filled(x, made.wide)
-        pixels = _pixels(x)
-        return (
-            to_blocks(pixels.reshape(pixels.shape[0], -1, len(x)), made.wide),
-            to_blocks(tape_of_x(self._side(x)), made.wide),
-        )
+        return to_blocks(_numbers(x), made.wide), to_blocks(tape_of_x(self._side(x)), made.wide)
 
     @staticmethod
     def _unblock(blocks: Array, shape: tuple[int, ...]) -> Array:
@@ -116,6 +112,12 @@ class NativeSamples(Backend):
         samples = jnp.moveaxis(blocks, 3, 1)  # (B, lanes, channels, pixels)
         samples = samples.reshape(-1, *samples.shape[2:])[: shape[0]]
         return jnp.swapaxes(samples, 1, 2).reshape(shape)
+
+
+def _numbers(x: Array) -> Array:
+    """Samples as ``(channels, pixels, N)``, of complex ones first all real parts."""
+    pixels = jnp.concatenate([_pixels(x.real), _pixels(x.imag)]) if jnp.iscomplexobj(x) else _pixels(x)
+    return pixels.reshape(pixels.shape[0], -1, len(x))
 
 
 def _pixels(x: Array) -> Array:

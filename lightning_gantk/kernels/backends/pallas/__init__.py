@@ -6,6 +6,7 @@ proves them and is slow. ``backend="jax"`` does without. An architecture that th
 
 import functools
 import logging
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -40,12 +41,13 @@ def backend_of(recursion: Recursion, shape: tuple[int, ...], *, interpret: bool)
         backend = PallasImages(recursion, interpret=interpret)
     else:
         backend = PallasVectors(recursion, interpret=interpret)
-    return backend if interpret or _lowers(backend, shape) else None
+    dtype = jnp.complex64 if recursion.homogeneous else jnp.float32  # see ``directions``
+    return backend if interpret or _lowers(backend, shape, dtype) else None
 
 
-def _lowers(backend: Backend, shape: tuple[int, ...]) -> bool:
+def _lowers(backend: Backend, shape: tuple[int, ...], dtype: Any) -> bool:
     """Whether Triton knows every operation."""
-    samples = jax.ShapeDtypeStruct((_FEW, *shape), jnp.float32)
+    samples = jax.ShapeDtypeStruct((_FEW, *shape), dtype)
     weights = jax.ShapeDtypeStruct((_FEW,), jnp.float32)
     try:
         traced = jax.jit(backend.scores_and_gradient).trace(samples, samples, weights)

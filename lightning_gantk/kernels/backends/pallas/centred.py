@@ -46,11 +46,13 @@ class Side(NamedTuple):
         samples: As they are.
         far: About the centre of their group.
         numbers: Of each sample.
+        rests: What rounding left out of the samples, where it is known.
     """
 
     samples: Array
     far: Array
     numbers: Numbers
+    rests: Array | None = None
 
 
 def centres(points: Array, first: int, *, interpret: bool) -> Array:

@@ -97,17 +97,20 @@ class PallasVectors(Backend):
         """Test points and training points, both filled up to whole programs, and the centres."""
         (p, _), places = self._side(points, first)
         x = self._filled(x)
-        side = _exact_side(x) if _few(x) else centred.about(x, places, len(x), interpret=self.interpret)[0]
-        return side, p, places
+        if _few(x):
+            return _exact_side(x), p, places
+        side, _ = centred.about(x.real, places, len(x), interpret=self.interpret)
+        return side._replace(rests=_rests(x)), p, places
 
     def _side(self, points: Array, first: int, *, own: int = 0) -> tuple[tuple[Side, Side], Array]:
         """Training points, the same as test points if some of them are, and the centres."""
         samples = self._filled(points)
         if _few(points):
             side = _exact_side(samples)
-            return (side, side), points[:0]
-        places = centred.centres(points, first, interpret=self.interpret)
-        return centred.about(samples, places, first, interpret=self.interpret, own=own), places
+            return (side, side), points[:0].real
+        places = centred.centres(points.real, first, interpret=self.interpret)
+        p, x = centred.about(samples.real, places, first, interpret=self.interpret, own=own)
+        return (p._replace(rests=_rests(samples)), x._replace(rests=_rests(samples))), places
 
     def _filled(self, samples: Array) -> Array:
         return tiles.fill(samples, up_to(len(samples), max(self._rows(len(samples)), self._columns(len(samples)))))
@@ -210,13 +213,18 @@ def _few(samples: Array) -> bool:
     return samples.shape[1] <= FEW
 
 
-def _each(x: Side, p: Side) -> tuple[Array | None, Array]:
-    """Samples of both sides; None for the test points where these are training points, so that one is given."""
-    return (None if x.samples is p.samples else x.samples), p.samples
+def _each(x: Side, p: Side) -> tuple[Any, Any]:
+    """Samples of both sides, with their rests; None for test points that are training points, so that one is given."""
+    return (None if x.samples is p.samples else (x.samples, x.rests)), (p.samples, p.rests)
 
 
 def _exact_side(samples: Array) -> Side:
-    return Side(samples, samples, Numbers(mean_square(samples)))
+    return Side(samples.real, samples.real, Numbers(mean_square(samples)), _rests(samples))
+
+
+def _rests(samples: Array) -> Array | None:
+    """What complex samples have beside their real parts: see ``directions``."""
+    return samples.imag if jnp.iscomplexobj(samples) else None
 
 
 def _split(side: Side, count: int, many: int, each: int) -> Side:
@@ -251,14 +259,16 @@ def _pairs_kernel(
     x = p if x is None else x
     x_at = pallas.ds(pallas.program_id(0) * rows, rows)
     p_at = pallas.ds(pallas.program_id(1) * columns, columns)
-    d = x.shape[1]
+    samples, d = x[0], x[0].shape[1]
     q_x, q_p = of_x.q[x_at], of_p.q[p_at]
     w = None if weights is None else weights[p_at]
-    gaps, left, turns = [], jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32)
+    gaps: list[tuple[Array, Array]] = []
+    left, turns = jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32)
     if inner is None:
-        gaps = [(x[x_at, c][None], p[p_at, c][:, None]) for c in range(d)]
-        v = functools.reduce(jnp.add, [(a - b) ** 2 for a, b in gaps]) / d
-        difference = functools.reduce(jnp.add, [(a - b) * (a + b) for a, b in gaps]) / d
+        refs = _known(x, p)
+        gaps = [_gap(*[(a[x_at, c][None], b[p_at, c][:, None]) for a, b in refs]) for c in range(d)]
+        v = functools.reduce(jnp.add, [minus**2 for minus, _ in gaps]) / d
+        difference = functools.reduce(jnp.add, [minus * plus for minus, plus in gaps]) / d
     else:
         v, bound = _distances(inner, d, (of_x, x_at), (of_p, p_at))
         left = near(v, bound, q_x[None] + q_p[:, None], recursion.scale)
@@ -287,8 +297,8 @@ def _pairs_kernel(
     by_q = jnp.sum(slope_q * w, 0)
     if inner is None:
         out[0][t, x_at] = jnp.sum(values * w, 0)
-        for c, (x_c, p_c) in enumerate(gaps):
-            out[1][t, c, x_at] = (2 / d) * (jnp.sum(a * (x_c - p_c), 0) + by_q * x_c[0])
+        for c, (minus, _plus) in enumerate(gaps):
+            out[1][t, c, x_at] = (2 / d) * (jnp.sum(a * minus, 0) + by_q * samples[x_at, c])
         return
     far = jnp.where(left > 0, 0, a)
     group = of_p.group[p_at][:, None]
@@ -301,6 +311,21 @@ def _pairs_kernel(
     @pallas.when(turns > 0)
     def _() -> None:
         out[3][p_at, x_at] = a - far
+
+
+def _known(x: Any, p: Any) -> list[tuple[Any, Any]]:
+    """References of both sides: to samples, and to their rests where they have some."""
+    return [(a, b) for a, b in zip(x, p, strict=True) if a is not None]
+
+
+def _gap(samples: Any, rests: Any = None) -> tuple[Array, Array]:
+    """``a - b``, with what rounding left out of both, and ``a + b``, of pairs of coordinates ``(a, b)``."""
+    a, b = samples
+    minus = a - b
+    if rests is not None:
+        rest_a, rest_b = rests
+        minus += rest_a - rest_b
+    return minus, a + b
 
 
 def _distances(inner: Any, d: int, x: Any, p: Any) -> tuple[Array, Array]:
@@ -319,7 +344,7 @@ def _exact_turn(x: Any, p: Any, first_x: Any, first_p: Any, _: Array, state: Any
     """Works out the next near pair of each test point of a tile, from exact differences of all coordinates."""
     v, difference, left = state
     columns, rows = v.shape
-    d = x.shape[1]
+    d = x[0].shape[1]
     place = jax.lax.broadcasted_iota(jnp.int32, v.shape, 0)
     j = jnp.min(jnp.where(left > 0, place, columns), 0)
     of_x = (first_x + jnp.arange(rows))[:, None]
@@ -328,8 +353,9 @@ def _exact_turn(x: Any, p: Any, first_x: Any, first_p: Any, _: Array, state: Any
     def add(k: Array, sums: tuple[Array, Array]) -> tuple[Array, Array]:
         at = (k * _COORDINATES + jnp.arange(_COORDINATES))[None]
         inside = jnp.broadcast_to(at < d, sums[0].shape)
-        a, b = (load(ref.at[row, at], mask=inside, other=0.0) for ref, row in ((x, of_x), (p, of_p)))
-        return sums[0] + (a - b) ** 2, sums[1] + (a - b) * (a + b)
+        some = functools.partial(load, mask=inside, other=0.0)
+        minus, plus = _gap(*[(some(a.at[of_x, at]), some(b.at[of_p, at])) for a, b in _known(x, p)])
+        return sums[0] + minus**2, sums[1] + minus * plus
 
     zeros = jnp.zeros((rows, _COORDINATES), v.dtype)
     sums = jax.lax.fori_loop(0, up_to(d, _COORDINATES) // _COORDINATES, add, (zeros, zeros))
@@ -352,12 +378,12 @@ def _gradient_kernel(
     out: Any,
 ) -> None:
     x = p if x is None else x
-    i, k, d = pallas.program_id(0), pallas.program_id(1), x.shape[1]
+    i, k, d = pallas.program_id(0), pallas.program_id(1), x[0].shape[1]
     x_at = pallas.ds(i * rows, rows)
     of_x = (i * rows + jnp.arange(rows))[:, None]
     at = k * _SLICE + jnp.arange(_SLICE)
     wide, inside = jnp.broadcast_to(at[None] < d, (rows, _SLICE)), at < d
-    some = load(x.at[of_x, at[None]], mask=wide, other=0.0)
+    some = [load(ref.at[of_x, at[None]], mask=wide, other=0.0) for ref, _ in _known(x, p)]
 
     def total_of(i: int, t: Array, total: Array) -> Array:
         return total + sums[i, t, x_at]
@@ -367,8 +393,9 @@ def _gradient_kernel(
 
         def near_pairs(j: Array, gradient: Array) -> Array:
             c = t * columns + j
-            point = load(p.at[c, at], mask=inside, other=0.0)
-            return gradient + near_a[c, x_at][:, None] * (some - point[None])
+            points = [load(ref.at[c, at], mask=inside, other=0.0)[None] for _, ref in _known(x, p)]
+            minus, _ = _gap(*zip(some, points, strict=True))
+            return gradient + near_a[c, x_at][:, None] * minus
 
         gradient = jax.lax.fori_loop(0, columns * jnp.minimum(turns[t, i], 1), near_pairs, gradient)
         return [total_of(i, t, total) for i, total in enumerate(totals, 1)], gradient
@@ -378,9 +405,9 @@ def _gradient_kernel(
     (slope_q, *slopes_v), gradient = jax.lax.fori_loop(0, turns.shape[0], add, start)
     for g, slope_v in enumerate(slopes_v):
         place = load(places.at[g, at], mask=inside, other=0.0)
-        gradient += slope_v[:, None] * (some - place[None])
+        gradient += slope_v[:, None] * (some[0] - place[None])
     gradient -= load(moved.at[of_x, at[None]], mask=wide, other=0.0)
-    gradient = (2 / d) * (gradient + slope_q[:, None] * some)
+    gradient = (2 / d) * (gradient + slope_q[:, None] * some[0])
     store(out.at[of_x, at[None]], gradient, mask=wide)
 
     @pallas.when(k == 0)
