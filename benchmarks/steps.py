@@ -1,5 +1,6 @@
 """Whole training steps on points, by the paper's configurations: what the discriminator takes, and what the rest."""
 
+import copy
 import statistics
 import tempfile
 import time
@@ -49,7 +50,8 @@ class StepClock(Callback):
         particles = _like_particles(pl_module.generator)
         optimizer = _like(trainer.optimizers[0], particles)
         data = data_of(trainer).train_dataset
-        self._step = problems.training_step(particles, optimizer, pl_module.discriminator, data)
+        discriminator = copy.deepcopy(pl_module.discriminator)  # the run's own is trained by the run alone
+        self._step = problems.training_step(particles, optimizer, discriminator, data)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
         now = time.perf_counter()

@@ -54,11 +54,12 @@ def draw() -> Figure:
     print(f"| critic | rate | steps | energy distance after {SECONDS / 4:g} s | {SECONDS:g} s | modes |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     files = sorted((CONFIGS / "systems").glob("*/8gaussians.yaml"))
-    drawn = style.figure(6.4, width=6.2)
-    places = drawn.add_gridspec(4, 4, height_ratios=[1.7, 1, 1, 1])
+    rows = -(-len(files) // 4)
+    drawn = style.figure(2.2 + 1.4 * rows, width=6.2)
+    places = drawn.add_gridspec(1 + rows, 4, height_ratios=[1.7, *[1] * rows])
     curves, legend = drawn.add_subplot(places[0, :3]), drawn.add_subplot(places[0, 3])
-    axes = [drawn.add_subplot(places[1 + place // 4, place % 4]) for place in range(12)]
-    for place, (ax, file) in enumerate(zip(axes, files, strict=False)):
+    axes = [drawn.add_subplot(places[1 + place // 4, place % 4]) for place in range(4 * rows)]
+    for place, (ax, file) in enumerate(zip(axes, files, strict=False)):  # the last row may have room
         model = MadeCommand(["fit", f"--config={file}"]).model
         rate, name = model.configure_optimizers().param_groups[0]["lr"], _name(file)
         x, steps, curve = _flow(model, real)
@@ -66,7 +67,7 @@ def draw() -> Figure:
         modes = len(near.argmin(1)[near.min(1).values < 3 * ring.std].unique())
         print(f"| {name} | {rate:g} | {steps:,} | {curve[LOOKS // 4]:.4f} | {curve[-1]:.4f} | {modes} |", flush=True)
         seconds = [SECONDS * look / LOOKS for look in range(len(curve))]
-        curves.plot(seconds, curve, "-" if place % 2 else "--", color=PALETTE[place], label=name)
+        curves.plot(seconds, curve, "-" if place % 2 else "--", color=PALETTE[place % len(PALETTE)], label=name)
         ax.plot(*real.T, ".", color=style.REAL_LINE, markersize=0.8)
         ax.plot(*x.T, ".", color=style.FAKE_LINE, markersize=0.8)
         ax.set(title=name, xticks=[], yticks=[], xlim=(-8, 8), ylim=(-8, 8), aspect="equal")
