@@ -26,6 +26,10 @@ Side = tuple[Array, ...]
 # v over the scale on which a smooth activation bends, below which v' is taken to second order. There a difference of
 # variances and covariance leaves eps / NEAR digits, and the second order lacks NEAR: both are about the root of eps.
 NEAR = {"float32": 3e-4, "float64": 1e-8}
+# A difference of variances over their sum, below which it is taken to fourth order, which lacks CLOSE^4; others lack
+# eps / CLOSE.
+CLOSE = {"float32": 4e-2, "float64": 7e-4}
+COMMON = 7  # entries that the sides of all smooth duals begin with
 
 
 class DualPair(NamedTuple):
@@ -88,7 +92,7 @@ class Dual(ABC):
 
 
 class Smooth(Dual):
-    """A dual without a cusp. A side starts with q, q', dq'/dq, bend, bend / sqrt(q), reach.
+    """A dual without a cusp. A side starts with q, q', dq'/dq, d^2q'/dq^2, 1 / sqrt(q), bend, reach.
 
     To second order a near pair has ``v' = m v + bend (sqrt(q_x) - sqrt(q_p))^2``, with ``m = E phi'^2`` and ``bend =
     2 q m'(q)``: stretching u by a factor moves phi(u) by more or less than a step of the same length across u does.
@@ -110,24 +114,33 @@ class Smooth(Dual):
 
     def side(self, q: Array) -> Side:
         new, slope = with_slope(self.variance, q)
-        turn = 2 * with_slope(self.mean_square_slope, q)[1]
-        return q, new, slope, q * turn, jnp.sqrt(q) * turn, self.reach(q)
+        second = with_slope(lambda q: with_slope(self.variance, q)[1], q)[1]
+        bend = 2 * q * with_slope(self.mean_square_slope, q)[1]
+        return q, new, slope, second, root(q)[1], bend, self.reach(q)
 
     def difference(self, difference: Array, x: Side, p: Side) -> Array:
-        """By the mean slope where variances are close."""
-        (q_x, new_x, slope_x, *_), (q_p, new_p, slope_p, *_) = x, p
-        near = jnp.abs(difference) < 1e-2 * (q_x + q_p)
-        return jnp.where(near, 0.5 * (slope_x + slope_p) * difference, new_x - new_p)
+        """By the slopes at both ends where variances are close."""
+        (q_x, new_x, slope_x, second_x, *_), (q_p, new_p, slope_p, second_p, *_) = x, p
+        close = jnp.abs(difference) < CLOSE[difference.dtype.name] * (q_x + q_p)
+        mean = 0.5 * (slope_x + slope_p) - difference * (second_x - second_p) / 12
+        return jnp.where(close, mean * difference, new_x - new_p)
 
     @staticmethod
     def near_or(far: DualPair, v: Array, gap: Array, x: Side, p: Side) -> DualPair:
-        """Near pairs to second order: there v' and dv'/dq are cancelled differences."""
-        near = v < NEAR[v.dtype.name] * (x[5] + p[5])
-        distance = jnp.where(near, far.slope * v + 0.5 * (x[3] + p[3]) * gap * gap, far.distance)
+        """Near pairs to second order: there v' and dv'/dq are cancelled differences.
+
+        The mean of both bends moves with q_x too, at a rate that is their difference over that of the variances: three
+        parts of one's own bend to one of the other's are left.
+        """
+        (*_, bend_x, reach_x), (*_, bend_p, reach_p) = x[:COMMON], p[:COMMON]
+        near = v < NEAR[v.dtype.name] * (reach_x + reach_p)
+        distance = jnp.where(near, far.slope * v + 0.5 * (bend_x + bend_p) * gap * gap, far.distance)
 
         def by_variance(gap: Array, x: Side, p: Side) -> tuple[Array, Array]:
+            (*_, inverse_x, bend_x, _), (*_, bend_p, _) = x[:COMMON], p[:COMMON]
             distance_q, slope_q = far.by_variance(gap, x, p)
-            return jnp.where(near, x[4] * gap, distance_q), slope_q
+            stretched = (0.75 * bend_x + 0.25 * bend_p) * (gap * inverse_x)
+            return jnp.where(near, slope_q * v + stretched, distance_q), slope_q
 
         return far._replace(distance=distance, by_variance=by_variance)
 
