@@ -80,7 +80,9 @@ SYSTEMS: dict[str, Callable[[], Discriminator]] = {
     "NTKDiscriminator": lambda: NTKDiscriminator(_MLP, LSGAN()),
     "NoiseInjected": lambda: discriminators.NoiseInjected(NTKDiscriminator(_RBF, IPM()), level=0.5),
     "Normalized": lambda: discriminators.Normalized(NTKDiscriminator(_RBF, IPM())),
-    "PrivateMeanEmbedding": lambda: discriminators.PrivateMeanEmbedding(_MLP, epsilon=10.0, delta=1e-5, width=64),
+    "PrivateMeanEmbedding": lambda: discriminators.PrivateMeanEmbedding(
+        _MLP, epsilon=10.0, delta=1e-5, width=64, secret=False
+    ),
     "SingleLevelNTK": lambda: discriminators.SingleLevelNTK(_RBF, time=10.0),
 }
 

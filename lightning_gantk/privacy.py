@@ -5,9 +5,14 @@ deviation sigma in every coordinate; for another sensitivity it is sigma times t
 """
 
 import math
+import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from lightning_gantk.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _ORDERS = [1 + 0.05 * k for k in range(1, 200)] + list(range(11, 513))  # of Renyi's divergence
 
@@ -35,6 +40,15 @@ def gaussian_sigma(epsilon: float, delta: float) -> float:
     while gaussian_delta(low, epsilon) < delta:
         low /= 2
     return _root(lambda sigma: gaussian_delta(sigma, epsilon) - delta, low, high)
+
+
+def secret_noise(*shape: int) -> "Tensor":
+    """Standard normal numbers in float64 from the operating system's randomness: no seed makes them again."""
+    import torch  # takes a while that few who import this module need
+
+    bits = torch.frombuffer(bytearray(os.urandom(8 * math.prod(shape))), dtype=torch.int64)
+    uniform = ((bits & (2**53 - 1)).double() + 0.5) / 2**53
+    return torch.special.ndtri(uniform).reshape(shape)
 
 
 def gaussian_delta(sigma: float, epsilon: float) -> float:

@@ -13,7 +13,8 @@ from lightning_gantk.discriminators.labels import parted, shape_without_label
 from lightning_gantk.empirical import features
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.losses import IPM
-from lightning_gantk.privacy import gaussian_epsilon, gaussian_sigma
+from lightning_gantk.privacy import gaussian_epsilon, gaussian_sigma, secret_noise
+from lightning_gantk.processes import take_from_first
 
 _CHUNK = 2**25  # numbers of the features that are held at once while no gradient is asked for
 
@@ -41,6 +42,9 @@ class PrivateMeanEmbedding(Discriminator):
         delta: Between 0 and 1; well below 1 / m.
         width: Units (channels) of every hidden layer of an architecture; None for its usual ones.
         classes: K, of samples that carry their class; None of samples without. That of the generator is taken.
+        secret: Whether the noise is the operating system's, which nobody can make again; a checkpoint has M~, and a run
+            goes on as it was. False takes it from torch: the same seed gives the same run, and whoever knows the seed,
+            which checkpoints and logs have, takes the noise away. Experiments on public data may.
 
     Attributes:
         embedding: M~, ``(P,)``, or ``(K, P)`` with classes.
@@ -69,6 +73,8 @@ class PrivateMeanEmbedding(Discriminator):
         delta: float,
         width: int | None = None,
         classes: int | None = None,
+        *,
+        secret: bool = True,
     ):
         super().__init__(loss=IPM(), time=None)
         if not isinstance(network, Architecture | nn.Module):
@@ -76,7 +82,7 @@ class PrivateMeanEmbedding(Discriminator):
         whole("width", width, or_none=True)
         whole("classes", classes, 2, or_none=True)
         self.sigma = gaussian_sigma(epsilon, delta)
-        self.epsilon, self.delta, self.width, self.classes = epsilon, delta, width, classes
+        self.epsilon, self.delta, self.width, self.classes, self.secret = epsilon, delta, width, classes, secret
         self._pattern = (network,)  # in a tuple, so that torch does not register a module twice
         self.network: nn.Module | None = None
         self._in_shape: tuple[int, ...] | None = None
@@ -124,8 +130,9 @@ class PrivateMeanEmbedding(Discriminator):
             total, count = found if total is None else total + found, count + len(batch)
         if total is None:
             raise ConfigError("PrivateMeanEmbedding was given no real samples.")
-        noise = 2 * self.sigma / count * torch.randn_like(self.embedding)
-        self.embedding.copy_(total / count + noise)
+        noise = secret_noise(*total.shape).to(total) if self.secret else torch.randn_like(total)
+        take_from_first([noise])  # each process with noise of its own would be as many releases
+        self.embedding.copy_(total / count + 2 * self.sigma / count * noise)
         self.seen.fill_(count)
 
     @torch.no_grad()
@@ -177,7 +184,7 @@ class PrivateMeanEmbedding(Discriminator):
         if self.classes not in (None, classes):
             raise ConfigError(f"PrivateMeanEmbedding has {self.classes} classes and the generator {classes}.")
         (network,) = self._pattern
-        return PrivateMeanEmbedding(network, self.epsilon, self.delta, self.width, classes)
+        return PrivateMeanEmbedding(network, self.epsilon, self.delta, self.width, classes, secret=self.secret)
 
     def _mean(self, x: Tensor) -> Tensor:
         samples, rows = self._parted(x)

@@ -116,15 +116,24 @@ class NTKGenerator(Generator):
         return latents.to("cpu" if device is None and generator is not None else device or source or "cpu")
 
     def forward(self, latent: Tensor) -> Tensor:
-        row = torch.searchsorted(self.latents[:, 0].contiguous(), latent[:, 0].contiguous())
-        row = row.clamp(max=len(self.latents) - 1)
-        known = (self.latents[row] == latent).all(1)
-        if known.all():
-            matrix = self.matrix[row]
-        else:
-            row, matrix = torch.where(known, row, -1), self.kernel(latent, self.latents) / self.size
+        row = self._rows(latent)
+        matrix = self.matrix[row] if (row >= 0).all() else self.kernel(latent, self.latents) / self.size
         moved = _OfOwnRows.apply(self.weights, row, matrix)
         return shaped(self.initial(latent).view(len(latent), -1) + moved, self.out_shape)
+
+    def _rows(self, latent: Tensor) -> Tensor:
+        """The row of Z that each latent is, ``(N,)``; -1 of a latent that is none."""
+        first, last = self.latents[:, 0].contiguous(), len(self.latents) - 1
+        row = torch.searchsorted(first, latent[:, 0].contiguous()).clamp(max=last)
+        known = (self.latents[row] == latent).all(1)
+        while not known.all():  # the row found is the first of those that share its first coordinate
+            further = (row + 1).clamp(max=last)
+            further = torch.where(~known & (first[further] == latent[:, 0]), further, row)
+            if torch.equal(further, row):
+                break
+            row = further
+            known = (self.latents[row] == latent).all(1)
+        return torch.where(known, row, -1)
 
     def extra_repr(self) -> str:
         return f"out_shape={self.out_shape}, n={len(self.latents)}, {self.kernel!r}"

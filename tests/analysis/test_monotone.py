@@ -72,6 +72,10 @@ def test_f_divergences_turn_where_they_say(name, turns):
     assert not is_monotone(FDivergence(name), -10, turns + 1e-3)
 
 
+def test_what_stands_still_is_not_monotone():
+    assert not is_monotone(MonoFlow(torch.relu))
+
+
 def test_ns_and_vanilla_share_the_logit():
     scores = torch.linspace(-20, 20, 101, dtype=torch.float64)
     together = MonoFlow("ns").c(scores) + MonoFlow("vanilla").c(scores)

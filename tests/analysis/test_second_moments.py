@@ -98,3 +98,25 @@ def test_bad_numbers_are_refused():
         SecondMomentModel(-1.0, 1.0, 0.1, 0.1)
     with pytest.raises(ConfigError, match="'scale' must be positive"):
         SecondMomentModel(1.0, 0.0, 0.1, 0.1)
+
+
+def test_steps_are_those_of_the_kernel_to_second_order():
+    """f is that of an RBF kernel with reals at 0, and every fake moves along its slope and curvature there."""
+    model = SecondMomentModel(0.0, 2.0, 0.1, 0.2, mass_gap=0.5, fake_mass=0.8)
+    x = 0.05 * torch.tensor([[1.0, 0.2], [-0.3, 0.9], [0.4, -0.5]], dtype=torch.float64)
+    start = model.start(x.mean(0), torch.cov(x.T, correction=0))
+
+    def witness(z):
+        of_fakes, of_reals = (torch.exp(-model.nu / 2 * ((z - y) ** 2).sum(-1)) for y in (x, torch.zeros(1, 2)))
+        return 0.1 * (0.8 * of_fakes.mean() - 1.3 * of_reals.mean())
+
+    first = model.step(start, "simultaneous")
+    exact = torch.autograd.functional.hessian(witness, torch.zeros(2, dtype=torch.float64))
+    # The next Taylor terms of a fake's second derivatives: nu^3 |x|^4 (1/2 + 1/8), times h_d Q
+    lacking = 0.625 * 0.1 * 0.8 * model.nu**3 * float(x.norm(dim=1).max()) ** 4
+    torch.testing.assert_close(first.curvature, exact, rtol=0, atol=lacking)
+    assert torch.equal(first.mean, start.mean) and torch.equal(first.covariance, start.covariance)
+    second = model.step(first, "simultaneous")
+    moved = x + 0.2 * (first.slope - x @ first.curvature)
+    torch.testing.assert_close(second.mean, moved.mean(0), rtol=1e-12, atol=0)
+    torch.testing.assert_close(second.covariance, torch.cov(moved.T, correction=0), rtol=1e-12, atol=1e-16)

@@ -256,7 +256,7 @@ class TestPrivateMeanEmbedding(DiscriminatorContract):
     )
 
     def make(self):
-        discriminator = PrivateMeanEmbedding(MLP(1, "gelu"), epsilon=10.0, delta=1e-5, width=16)
+        discriminator = PrivateMeanEmbedding(MLP(1, "gelu"), epsilon=10.0, delta=1e-5, width=16, secret=False)
         discriminator.prepare([torch.randn(500, 3, generator=torch.Generator().manual_seed(0)) + 1])
         return discriminator
 

@@ -4,13 +4,14 @@ import math
 
 import pytest
 import torch
+from scipy.stats import kstest
 
 from lightning_gantk.architectures import MLP
-from lightning_gantk.discriminators import PrivateMeanEmbedding
+from lightning_gantk.discriminators import PrivateMeanEmbedding, private
 from lightning_gantk.discriminators.conditional import conditional
 from lightning_gantk.discriminators.labels import joined
 from lightning_gantk.errors import ConfigError
-from lightning_gantk.privacy import gaussian_delta, gaussian_epsilon, gaussian_sigma, rdp_epsilon
+from lightning_gantk.privacy import gaussian_delta, gaussian_epsilon, gaussian_sigma, rdp_epsilon, secret_noise
 
 noises = pytest.mark.parametrize(
     ("epsilon", "sigma"), [(10.0, 0.499889), (1.0, 3.730632), (0.2, 16.304133)], ids=["10", "1", "0.2"]
@@ -42,10 +43,10 @@ def test_renyis_accountant_spends_a_little_more(epsilon, sigma):
     assert rdp_epsilon(sigma, 1e-5) > gaussian_epsilon(sigma, 1e-5)
 
 
-def _embedding(reals, epsilon=math.inf, seed=0):
+def _embedding(reals, epsilon=math.inf, seed=0, *, secret=False, classes=None):
     torch.manual_seed(0)
-    discriminator = PrivateMeanEmbedding(MLP(1), epsilon, 1e-5, width=32)
-    discriminator.build((2,))
+    discriminator = PrivateMeanEmbedding(MLP(1), epsilon, 1e-5, width=32, classes=classes, secret=secret)
+    discriminator.build(tuple(reals.shape[1:]))
     torch.manual_seed(seed)
     discriminator.prepare(reals.split(7))
     return discriminator
@@ -60,11 +61,33 @@ def test_one_sample_that_is_replaced_moves_the_embedding_by_at_most_two_over_m()
     assert 0 < (first - second).norm() <= 2 / 20
 
 
-def test_noise_has_the_size_of_the_sensitivity():
+@pytest.mark.parametrize("secret", [False, True])
+@pytest.mark.parametrize("classes", [None, 3])
+def test_noise_has_the_size_of_the_sensitivity_in_every_coordinate(classes, secret, monkeypatch):
+    asked = []
+
+    def ones(*shape):
+        asked.append(shape)
+        return torch.ones(shape)
+
+    monkeypatch.setattr(torch, "randn_like", lambda like: ones(*like.shape))
+    monkeypatch.setattr(private, "secret_noise", lambda *shape: ones(*shape).double())
     reals = torch.randn(20, 2)
-    noise = _embedding(reals, 1.0).embedding - _embedding(reals).embedding
-    wanted = 2 * 3.730632 / 20
-    assert float(noise.std()) == pytest.approx(wanted, rel=5 / math.sqrt(2 * len(noise)))  # five standard errors
+    if classes:
+        reals = joined(reals, torch.arange(20) % 3)
+    noisy, exact = (_embedding(reals, epsilon, secret=secret, classes=classes).embedding for epsilon in (1.0, math.inf))
+    wanted = torch.full_like(exact, 2 * gaussian_sigma(1.0, 1e-5) / 20)
+    torch.testing.assert_close(noisy - exact, wanted, rtol=0, atol=2**-22)  # roundings of numbers below 2
+    assert asked == [exact.shape] * 2
+
+
+def test_secret_noise_is_normal_and_nobody_can_make_it_again():
+    noise = secret_noise(100, 1000).flatten()
+    assert kstest(noise.numpy(), "norm").pvalue > 1e-6  # one false alarm in a million runs
+    reals = torch.randn(20, 2)
+    one, other = (_embedding(reals, 1.0, secret=True).embedding for _ in range(2))
+    assert (one != other).all()
+    assert torch.equal(*(_embedding(reals, 1.0).embedding for _ in range(2)))
 
 
 def test_without_noise_the_generator_follows_the_mmd_to_all_reals():

@@ -69,16 +69,21 @@ def test_particles_are_kept_at_steps_of_their_own():
     torch.testing.assert_close(fake, expected)
 
 
-def test_gradient_penalty_is_added_to_the_loss(monkeypatch):
+@pytest.mark.parametrize("at", ["real", "fake", "both"])
+def test_gradient_penalty_is_added_to_the_loss(at, monkeypatch):
     """f = t w.x + |x|^2 / 2 has the gradient t w + x, w in both coordinates."""
     real, fake, time = torch.randn(6, 2), torch.randn(6, 2), torch.linspace(0, 1, 6)
     losses = []
     for weight in (0.0, 3.0):
-        flow = _flow(Slope(2.0, 1.0), IPM(), gradient_penalty=weight, penalty_center=0.5, penalty_at="real")
+        flow = _flow(Slope(2.0, 1.0), IPM(), gradient_penalty=weight, penalty_center=0.5, penalty_at=at)
         monkeypatch.setattr(flow, "log", lambda *args, **options: None)
         monkeypatch.setattr(flow, "particles", lambda n: (fake, time))
         losses.append(flow.training_step(real, 0))
-    lengths = (real + 2 * time[:, None]).norm(dim=1)
+    network = flow.sampler.network
+    expected = network(real, time).mean() - network(fake, time).mean()  # each at the time of its own
+    torch.testing.assert_close(losses[0], expected)
+    places = {"real": real, "fake": fake, "both": torch.cat([real, fake])}[at]
+    lengths = (places + 2 * time.repeat(len(places) // 6)[:, None]).norm(dim=1)
     torch.testing.assert_close(losses[1] - losses[0], 3 * ((lengths - 0.5) ** 2).mean())
 
 

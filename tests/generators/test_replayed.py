@@ -83,6 +83,27 @@ def test_a_run_that_begins_again_drops_what_was_stored(step, tmp_path):
     assert [float(one.fake[0]) for one in StoredFlow(tmp_path)] == [*map(float, range(step)), -1.0]
 
 
+@pytest.mark.parametrize("start", ["normal", "uniform"])
+def test_latents_are_drawn_as_the_start_of_the_particles_was(start, tmp_path):
+    StoredFlow(tmp_path).begin(0, {"out_shape": [2], "start": start, "noise": 0.5}, {})
+    torch.manual_seed(0)
+    wanted = Particles(50, (2,), start=start, noise=0.5).samples.detach()
+    torch.manual_seed(0)
+    torch.testing.assert_close(ReplayedFlow(tmp_path, _kernel()).latent(50), wanted)
+
+
+def test_rates_are_those_of_the_steps_of_a_whole_cloud(tmp_path):
+    """The loss is a mean over 12 particles, and the rate decays."""
+    torch.manual_seed(0)
+    gan = _gan(_kernel(), lr=3.6, generator=Particles(12, noise=0.5))
+    gan._make_scheduler = lambda optimizer: torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+    gan, _ = tiny_fit(tmp_path, StoreFlow(), gan=gan, trainer={"max_steps": 10})
+    rates = [step.rate for step in StoredFlow(tmp_path / "flow")]
+    assert rates == pytest.approx([0.3 * 0.9**k for k in range(10)])
+    moved = ReplayedFlow(tmp_path / "flow", _kernel())(_start())
+    torch.testing.assert_close(moved, gan.generator.samples.detach(), rtol=0, atol=10 * 1.2e-7 * 4)
+
+
 def test_reals_that_stay_are_stored_once(tmp_path):
     flow, real = StoredFlow(tmp_path), torch.randn(4, 2)
     flow.begin(0, {}, {})

@@ -12,7 +12,7 @@ from lightning_gantk.discriminators.base import Discriminator
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators import Particles
 from lightning_gantk.kernels import RBF
-from lightning_gantk.losses import IPM
+from lightning_gantk.losses import IPM, Hinge
 from lightning_gantk.samplers import GuidedLangevin
 
 
@@ -77,3 +77,9 @@ def test_samples_at_predict_are_refined(tmp_path):
 def test_bad_input_is_refused(call, message):
     with pytest.raises(ConfigError, match=message):
         call()
+
+
+def test_samples_follow_c_of_the_loss():
+    discriminator, x = _Quadratic(), torch.randn(5, 2)
+    discriminator.loss = Hinge()
+    torch.testing.assert_close(GuidedLangevin(4, 0.1)(x, discriminator, x), 1.1**4 * x)  # c = -s: up the bowl

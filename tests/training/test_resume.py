@@ -250,7 +250,7 @@ _WITH_MEMORY = {
     "kept and linearised": lambda: LinearizedDiscriminator(
         MLP(hidden_layers=1), LSGAN(), time=0.5, width=8, keep=True, relinearize_every=2
     ),
-    "private": lambda: PrivateMeanEmbedding(MLP(hidden_layers=1), epsilon=1.0, delta=1e-3, width=8),
+    "private": lambda: PrivateMeanEmbedding(MLP(hidden_layers=1), epsilon=1.0, delta=1e-3, width=8, secret=False),
 }
 
 

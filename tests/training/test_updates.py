@@ -78,7 +78,7 @@ def test_bad_updates_are_refused(options, message):
         FiniteDiscriminator(MLP(1), IPM(), steps=1),
         LinearizedDiscriminator(MLP(1), IPM(), width=8),
         NTKDiscriminator(RBF(0.5), IPM()),
-        PrivateMeanEmbedding(MLP(1), 1.0, 1e-5, width=8),
+        PrivateMeanEmbedding(MLP(1), 1.0, 1e-5, width=8, secret=False),
         KDEScore(0.1, 1.0),
         ExactRatio(GaussianMixture([[0.0, 0.0]], std=1.0)),
         NoiseInjected(NTKDiscriminator(RBF(0.5), IPM()), level=0.1),
