@@ -3,6 +3,8 @@
 import math
 import warnings
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,8 @@ from lightning_gantk.discriminators import NTKDiscriminator
 from lightning_gantk.discriminators.landmarks import LOOKS, Landmarks
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.kernels import RBF, Polyharmonic
+from lightning_gantk.kernels.dynamics import piecewise
+from lightning_gantk.kernels.dynamics.landmarks import factor
 from lightning_gantk.losses import IPM, LSGAN, Hinge, Vanilla
 
 _N = 24  # fakes, and reals
@@ -189,3 +193,15 @@ def test_other_flows_take_landmarks_too(options):
     real, fake = _batch()
     exact, ours = (_fitted(LSGAN(), 2.0, f, real, fake, kernel=MLP(1).kernel("ntk"), **options) for f in (None, 40))
     assert _slope(exact, fake).sub(_slope(ours, fake)).norm() <= 2 * ours.landmarks.error * _slope(exact, fake).norm()
+
+
+def test_jitter_grows_until_there_is_a_factor():
+    """Of a matrix with an eigenvalue of -30 times the first jitter, which two more powers of 10 make positive."""
+    with jax.enable_x64(True):
+        jitter = piecewise.ridge("float64", 5)
+        direction = np.linalg.qr(np.random.default_rng(0).standard_normal((5, 5)))[0][:, 0]
+        matrix = np.eye(5) - (1 + 30 * jitter) * np.outer(direction, direction)
+        lower = np.asarray(factor(jnp.asarray(matrix)))
+    mean = np.trace(matrix) / 5
+    # jitter is far above the rounding of numbers of the size of 1
+    np.testing.assert_allclose(lower @ lower.T - matrix, 100 * jitter * mean * np.eye(5), atol=16 * 2**-52)

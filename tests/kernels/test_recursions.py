@@ -71,26 +71,35 @@ def test_gram_matrix_has_derivatives_in_both_arguments(name):
 
 
 def test_layer_norm_of_variances_as_small_as_its_epsilon():
-    """Variances after it differ then. By hand, from covariances of samples of one coordinate."""
-    samples = np.array([2e-9, -3e-8, 1.2e-7, 4e-6])
+    """Variances after it differ then. By hand, from covariances of samples of one coordinate: far from each other, they
+    lose no digits.
+    """
     kernel = ArchitectureKernel(
         MLP(2, {"name": "sin", "b": 3.0}, W_std=1.4, b_std=None, layer_norm=True), backend="jax"
     )
-    k, epsilon = 1.96 * np.outer(samples, samples), 1e-12
-    theta = k
-    for last in (False, True):
-        q = np.diag(k)
-        fade = np.exp(-9 * (q[:, None] + q) / 2)
-        k, theta = 1.96 * fade * np.sinh(9 * k), 1.96 * theta * 9 * fade * np.cosh(9 * k)
-        theta = theta + k
-        if not last:
-            root = np.sqrt(np.diag(k) + epsilon)
-            k, theta = (values / np.outer(root, root) for values in (k, theta))
+
+    def by_hand(x, y):
+        """Of two numbers."""
+        k = theta = 1.96 * jnp.outer(jnp.stack([x, y]), jnp.stack([x, y]))
+        for last in (False, True):
+            q = jnp.diag(k)
+            fade = jnp.exp(-9 * (q[:, None] + q) / 2)
+            k, theta = 1.96 * fade * jnp.sinh(9 * k), 1.96 * theta * 9 * fade * jnp.cosh(9 * k)
+            theta = theta + k
+            if not last:
+                root = jnp.sqrt(jnp.diag(k) + 1e-12)
+                k, theta = (values / jnp.outer(root, root) for values in (k, theta))
+        return theta[0, 1]
+
     with _double():
-        x = jnp.asarray(samples)[:, None]
-        np.testing.assert_allclose(
-            kernel(x, x), theta, rtol=1e-12
-        )  # no digits are lost in covariances, far from each other
+        x = jnp.array([2e-9, -3e-8, 1.2e-7, 4e-6])
+        pairs = [(i, j) for i in range(4) for j in range(4) if i != j]
+        found = np.asarray(kernel(x[:, None], x[:, None]))
+        slopes = jax.jacrev(lambda x: kernel(x[:, None], jnp.array([[2e-9], [-3e-8], [1.2e-7], [4e-6]])))(x)
+        for i, j in pairs:
+            np.testing.assert_allclose(found[i, j], by_hand(x[i], x[j]), rtol=1e-12)
+            # By distances, which leave 1 - cos as many digits as it is large: 1e-3 and more here.
+            np.testing.assert_allclose(slopes[i, j, i], jax.grad(by_hand)(x[i], x[j]), rtol=1e-9)
 
 
 def test_unknown_layer_falls_back_visibly():
