@@ -10,6 +10,7 @@ from datamodules.endless import EndlessLoader
 from datamodules.loader import permutation
 from datamodules.targets.base import Target
 from lightning_gantk.checks import whole
+from lightning_gantk.errors import ConfigError
 
 _TRAINING, _HELD_OUT, _REFERENCE, _ENDLESS = range(4)  # streams of random numbers
 
@@ -100,7 +101,16 @@ class PointsDataModule(DataModule):
         return training, training if held_out is None else held_out
 
     def train_dataloader(self) -> EndlessLoader:  # pyright: ignore[reportIncompatibleMethodOverride]  # Lightning takes any iterable
-        """Training batches: ``epoch_length`` of them an epoch, going on from one epoch to the next."""
+        """Training batches: ``epoch_length`` of them an epoch, going on from one epoch to the next.
+
+        Raises:
+            ConfigError: If the trainer would ask for them anew, from the first batch on, every few epochs.
+        """
+        if self.trainer is not None and self.trainer.reload_dataloaders_every_n_epochs:
+            raise ConfigError(
+                "These points go on from epoch to epoch, and a loader made anew begins with the first batch: leave "
+                f"trainer.reload_dataloaders_every_n_epochs at 0, not {self.trainer.reload_dataloaders_every_n_epochs}."
+            )
         batch = self._fresh_batch if self.num_samples is None else self._finite_batch
         return EndlessLoader(batch, length=self.epoch_length)
 

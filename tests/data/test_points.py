@@ -156,3 +156,9 @@ def test_a_resumed_run_goes_on_bit_for_bit(tmp_path, num_samples, interrupted):
     assert trainer.global_step == 7
     for one, other in zip(resumed.parameters(), whole.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+def test_a_loader_made_anew_every_epoch_is_refused(tmp_path):
+    trainer = tiny_trainer(tmp_path, reload_dataloaders_every_n_epochs=2)
+    with pytest.raises(ConfigError, match="reload_dataloaders_every_n_epochs at 0, not 2"):
+        trainer.fit(GAN(tiny_generator(), TinyDiscriminator()), datamodule=PointsDataModule(GaussianRing()))
