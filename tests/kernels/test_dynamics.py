@@ -12,6 +12,7 @@ from lightning_gantk.kernels.architecture import ArchitectureKernel
 from lightning_gantk.kernels.dynamics import gradient_flow as module
 from lightning_gantk.kernels.dynamics import runge_kutta, stabilised
 from lightning_gantk.kernels.dynamics.compiled import CompiledDiscriminator
+from lightning_gantk.kernels.dynamics.decaying import DecayingFlow
 from lightning_gantk.kernels.dynamics.gradient_flow import GradientFlow
 from lightning_gantk.kernels.dynamics.loops import COMPILED
 from lightning_gantk.losses import LSGAN, AdversarialLoss, Hinge, Vanilla
@@ -135,3 +136,26 @@ def test_steps_of_the_stabilised_solver_are_of_second_order(stages):
             return np.asarray(found - jnp.exp(-step * rates))
 
         np.testing.assert_allclose(error(0.02) / error(0.01), 8, rtol=0.1)
+
+
+@pytest.mark.parametrize("left", [1.0, 1e-3], ids=["f_0 is nothing", "f_0 cancels what is driven"])
+@pytest.mark.parametrize("decay", [0.1, 3.0])
+def test_error_of_a_decaying_flow_is_over_what_is_left(decay, left):
+    """Weights by eigenvectors, all at rate 1 / 30; f_0 takes away all but a part of what the loss drives."""
+    stream, time, count = np.random.default_rng(0), 5.0, 60
+    vectors = np.linalg.qr(stream.standard_normal((count, count)))[0]
+    values = np.logspace(2, -6, count)
+    matrix, targets = (vectors * values) @ vectors.T, np.where(np.arange(count) < count // 2, -1.0, 1.0)
+    rates = 4 / count * values  # LSGAN's slope is twice what is missing, each side's mass 2 / count
+    driven = vectors @ (-np.expm1(-(rates + decay) * time) / (rates + decay) * (vectors.T @ targets)) * 4 / count
+    wanted = left * driven
+    f_0 = (
+        vectors @ (vectors.T @ (driven - wanted) * rates / -np.expm1(-rates * time)) * np.exp(decay * time) * count / 4
+    )
+    with jax.enable_x64(True):
+        flow = DecayingFlow(LSGAN(), time, 1e-4, decay=decay)
+        fake, mass = jnp.arange(count) < count // 2, jnp.full(count, 2 / count)
+        solved = flow._affine(lambda v: jnp.asarray(matrix) @ v, mass, fake, jnp.asarray(f_0))
+        off = np.asarray(solved.weights) - wanted
+    error = np.sqrt(off @ matrix @ off / (wanted @ matrix @ wanted))
+    assert 1e-9 < error <= float(solved.error) < 1e3 * error  # a bound: in the kernel's norm some ten times too large

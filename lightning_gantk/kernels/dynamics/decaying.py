@@ -51,12 +51,22 @@ class DecayingFlow(OneSolver):
         curvature = start - slopes(zero + 1, fake)
         root = jnp.sqrt(mass * curvature)
 
+        def damped(v: jax.Array) -> jax.Array:
+            return root * product(root * v)
+
         def flow(force: jax.Array, shift: float) -> tuple[jax.Array, jax.Array, jax.Array]:
-            return phi_product(lambda v: root * product(root * v) + shift * v, force, self.time, self.rtol, loops)
+            return phi_product(lambda v: damped(v) + shift * v, force, self.time, self.rtol, loops)
 
         driven, count, error = flow(jnp.sqrt(mass / curvature) * start, self.decay)
         past, more, other = flow(root * f_0, 0.0)
-        return Solved(root * (driven - self.remaining * past), jnp.isfinite(error + other), error + other, count + more)
+        past = self.remaining * past
+        found = driven - past
+        # Each has its error over its own length, of which little may be left in the difference.
+        of_driven, of_past = damped(driven), damped(past)
+        sizes = (driven @ (of_driven + self.decay * driven), past @ of_past, found @ (of_driven - of_past))
+        one, two, whole = (jnp.sqrt(jnp.maximum(size, jnp.finfo(size.dtype).tiny)) for size in sizes)
+        error = (error * one + other * two) / whole
+        return Solved(root * found, jnp.isfinite(error), error, count + more + 2)
 
     def _smooth(
         self,
