@@ -106,10 +106,11 @@ class PointsDataModule(DataModule):
         Raises:
             ConfigError: If the trainer would ask for them anew, from the first batch on, every few epochs.
         """
-        if self.trainer is not None and self.trainer.reload_dataloaders_every_n_epochs:
+        anew = getattr(self.trainer, "reload_dataloaders_every_n_epochs", 0)  # an attribute without a declaration
+        if anew:
             raise ConfigError(
                 "These points go on from epoch to epoch, and a loader made anew begins with the first batch: leave "
-                f"trainer.reload_dataloaders_every_n_epochs at 0, not {self.trainer.reload_dataloaders_every_n_epochs}."
+                f"trainer.reload_dataloaders_every_n_epochs at 0, not {anew}."
             )
         batch = self._fresh_batch if self.num_samples is None else self._finite_batch
         return EndlessLoader(batch, length=self.epoch_length)
