@@ -157,11 +157,7 @@ def _mixed_derivatives(kernel: "Architecture | Kernel", points: Tensor) -> np.nd
     import jax
 
     called = kernel.kernel("ntk") if isinstance(kernel, Architecture) else kernel
-
-    def of_pair(x: jax.Array, y: jax.Array) -> jax.Array:
-        return called(x[None], y[None])[0, 0]
-
-    mixed = jax.jacrev(jax.grad(of_pair, 0), 1)
+    mixed = jax.jacrev(jax.grad(called.of_pair, 0), 1)
     with jax.enable_x64(True):
         given = bridge.to_jax(points.detach().double().cpu().contiguous())
         blocks = jax.jit(jax.vmap(jax.vmap(mixed, (None, 0)), (0, None)))(given, given)

@@ -60,7 +60,8 @@ class ArchitectureKernel(Kernel):
             raise ConfigError(f"A kernel's kind must be 'ntk' or 'nngp', got {kind!r}.")
         if backend not in _BACKENDS:
             raise ConfigError(f"'backend' must be one of {', '.join(map(repr, _BACKENDS))}, got {backend!r}.")
-        self.architecture, self.kind = architecture, kind
+        self.architecture = architecture
+        self.kind: Literal["ntk", "nngp"] = kind
         self._wanted: _Wanted = backend
         layers = tuple(architecture.layers())
         self._layer = Serial(layers)
@@ -84,6 +85,13 @@ class ArchitectureKernel(Kernel):
         if recursion.homogeneous:
             derivatives = DifferentiableDirections(derivatives)
         return differentiable_gram(backend, derivatives, x, y)
+
+    def of_pair(self, x: jax.Array, y: jax.Array) -> jax.Array:
+        """As the base class has it, through neural-tangents: our recursions have first derivatives in closed form, in
+        which JAX would not see all that moves.
+        """
+        kernel = self if self._stax is not None else type(self)(self.architecture, self.kind, backend="neural-tangents")
+        return Kernel.of_pair(kernel, x, y)
 
     def check(self, in_shape: tuple[int, ...]) -> None:
         self.architecture.check(in_shape)

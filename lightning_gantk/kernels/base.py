@@ -44,6 +44,12 @@ class Kernel(ABC):
             ``(N, M)``, in the dtype of the inputs.
         """
 
+    def of_pair(self, x: "jax.Array", y: "jax.Array") -> "jax.Array":
+        """The kernel of two samples ``(d,)`` or ``(H, W, C)``, a number that JAX differentiates as often as one likes:
+        slow, where Gram matrices are fast and have derivatives once.
+        """
+        return self(x[None], y[None])[0, 0]
+
     def check(self, in_shape: tuple[int, ...]) -> None:
         """Refuses samples of a shape (``(C, H, W)`` or ``(d,)``) that the kernel cannot take, with a ConfigError."""
 

@@ -44,6 +44,9 @@ class DistanceKernel(Kernel):
         backend = self._in_jax(math.prod(x.shape[1:]), tiles.CPU)
         return differentiable_gram(backend, backend, x, y)
 
+    def of_pair(self, x: Array, y: Array) -> Array:
+        return self.of_distance(jnp.mean((x - y) ** 2), jnp.mean(x * x), jnp.mean(y * y), x.size)
+
     def energy(self, x: Array) -> Array:
         """``F - 2 F_v + 4 q F_qq' / d`` at v = 0 and q = q' = |x|^2 / d, where of v d_a d'_a v alone is not 0."""
         if not self.scale:

@@ -47,6 +47,10 @@ class TransformedKernel(Kernel):
         function = _FUNCTIONS[self.transform]
         return self.kernel(function(x), function(y))
 
+    def of_pair(self, x: jax.Array, y: jax.Array) -> jax.Array:
+        function = _FUNCTIONS[self.transform]
+        return self.kernel.of_pair(function(x), function(y))
+
     def check(self, in_shape: tuple[int, ...]) -> None:
         self.kernel.check(in_shape)
 

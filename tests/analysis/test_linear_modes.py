@@ -2,12 +2,14 @@
 
 import math
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
 
 from lightning_gantk.analysis import linear_modes
-from lightning_gantk.architectures import MLP
+from lightning_gantk.architectures import MLP, Architecture, Transformed
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators import CoupledParticles
 from lightning_gantk.kernels import RBF, EnergyDistance, InverseMultiquadric, Laplace, Polyharmonic, TransformedKernel
@@ -103,3 +105,46 @@ def test_kernels_with_a_cusp_are_refused(kernel):
 @pytest.mark.parametrize("kernel", [MLP(1, "erf"), RBF(500.0), Polyharmonic(1.0, 0.5), InverseMultiquadric()], ids=repr)
 def test_smooth_kernels_are_taken_at_any_size(kernel, size):
     assert np.isfinite(linear_modes(kernel, size * _TWO).matrix).all()
+
+
+def test_coupled_modes_in_two_dimensions_are_those_of_gamma_b():
+    """Coordinates of a particle lie together."""
+    stream = torch.Generator().manual_seed(0)
+    points, factor = (torch.randn(4, size, generator=stream).double() for size in (2, 4))
+    gamma = factor @ factor.T
+    modes = linear_modes(RBF(0.7), points, gamma)
+    whole = np.kron(gamma.numpy(), np.eye(2)) @ modes.matrix
+    np.testing.assert_allclose(modes.mu, np.sort(np.linalg.eigvals(whole).real), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        MLP(1, "erf"),
+        pytest.param(MLP(2, "gelu", layer_norm=True), marks=pytest.mark.slow),
+        pytest.param(MLP(1, ["erf", "sin"]), marks=pytest.mark.slow),
+        Transformed(MLP(1, "erf"), "tanh"),
+        TransformedKernel(RBF(0.7)),
+        InverseMultiquadric(),
+    ],
+    ids=repr,
+)
+def test_matrix_is_that_of_differences(kernel):
+    """Blocks of kernels of angles are not symmetric: rows have the coordinates of x, columns those of y."""
+    points, step = torch.randn(3, 2, generator=torch.Generator().manual_seed(0)).double(), 1e-3
+    called = kernel.kernel("ntk") if isinstance(kernel, Architecture) else kernel
+    moves = np.array([[sign * step * np.eye(2)[axis] for sign in (1, -1)] for axis in range(2)])
+    moved = (points.numpy()[:, None, None] + moves).reshape(-1, 2)
+    with jax.enable_x64(True):
+        gram = np.asarray(called(jnp.asarray(moved), jnp.asarray(moved))).reshape(3, 2, 2, 3, 2, 2)
+    wanted = (gram[:, :, 0, :, :, 0] - gram[:, :, 0, :, :, 1] - gram[:, :, 1, :, :, 0] + gram[:, :, 1, :, :, 1]) / 4
+    # Fourth derivatives, of some units, times the step's square; rounding over it is 1e-10.
+    found = linear_modes(kernel, points).matrix
+    np.testing.assert_allclose(found, wanted.reshape(6, 6) / step**2 / 3, rtol=0, atol=10 * step**2)
+
+
+@pytest.mark.parametrize("kernel", [MLP(1, "erf").kernel(), RBF()], ids=repr)
+def test_derivatives_of_gram_matrices_are_there_once(kernel):
+    x = jnp.ones((1, 2))
+    with pytest.raises(ConfigError, match="of_pair"):
+        jax.jacrev(jax.grad(lambda y: kernel(x, y)[0, 0]))(x)

@@ -2,10 +2,14 @@
 
 import functools
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact
+
+from lightning_gantk.errors import ConfigError
 
 
 class Backend(ABC):
@@ -93,7 +97,12 @@ class Differentiable(Backend):
 
 
 def differentiable_gram(backend: Backend, derivatives: Differentiable, x: jax.Array, y: jax.Array) -> jax.Array:
-    """A backend's Gram matrix ``(N, M)``, with derivatives (in reverse mode, once) by another's."""
+    """A backend's Gram matrix ``(N, M)``, with derivatives (in reverse mode, once) by another's.
+
+    Raises:
+        ConfigError: If these are differentiated again.
+    """
+    pullback = _once(derivatives.pullback)
 
     @jax.custom_vjp
     def matrix(x: jax.Array, y: jax.Array) -> jax.Array:
@@ -104,7 +113,20 @@ def differentiable_gram(backend: Backend, derivatives: Differentiable, x: jax.Ar
 
     def backward(saved: tuple[jax.Array, jax.Array], cotangent: jax.Array) -> tuple[jax.Array, jax.Array]:
         x, y = saved
-        return derivatives.pullback(x, y, cotangent), derivatives.pullback(y, x, cotangent.T)
+        return pullback(x, y, cotangent), pullback(y, x, cotangent.T)
 
     matrix.defvjp(forward, backward)
     return matrix(x, y)
+
+
+def _once(pullback: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+    """What pulls back, with an error in the place of its derivatives: closed forms hide from JAX what moves in them."""
+
+    def refuse(*_: object) -> Any:
+        raise ConfigError(
+            "Derivatives of a Gram matrix have no derivatives of their own: take Kernel.of_pair(x, y) of two samples."
+        )
+
+    guarded = jax.custom_vjp(lambda *arguments: pullback(*arguments))
+    guarded.defvjp(lambda *arguments: (pullback(*arguments), None), refuse)
+    return guarded

@@ -60,9 +60,9 @@ class PenalisedDiscriminator(OfDtype):
                 "function of the distance such as RBF or InverseMultiquadric."
             )
         self.dtype = dtype
-        self._fit = jax.jit(lambda *arguments: _fit(_pair(kernel), ridge, penalty, dtype, *arguments))
+        self._fit = jax.jit(lambda *arguments: _fit(kernel.of_pair, ridge, penalty, dtype, *arguments))
         self._both = jax.jit(
-            lambda x, p, w, d: jax.vmap(jax.value_and_grad(lambda x: _score(_pair(kernel), x, p, w, d)))(x)
+            lambda x, p, w, d: jax.vmap(jax.value_and_grad(lambda x: _score(kernel.of_pair, x, p, w, d)))(x)
         )
 
     def fit(
@@ -106,11 +106,6 @@ class PenalisedDiscriminator(OfDtype):
 
 
 Pair = Callable[[jax.Array, jax.Array], jax.Array]
-
-
-def _pair(kernel: DistanceKernel) -> Pair:
-    """k(x, y) of two vectors ``(d,)``, differentiable any number of times."""
-    return lambda x, y: kernel.of_distance(jnp.mean((x - y) ** 2), jnp.mean(x * x), jnp.mean(y * y), len(x))
 
 
 def _fit(
