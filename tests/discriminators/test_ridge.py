@@ -1,5 +1,7 @@
 """Ridge solutions and the gradient penalty: exact small cases, Danskin's theorem, stationarity."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from lightning_gantk.architectures import MLP
 from lightning_gantk.discriminators import InitialFunction, NTKDiscriminator
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.kernels import RBF, Laplace
+from lightning_gantk.kernels.dynamics.ridge import Ridge
 from lightning_gantk.losses import IPM, KALE, LSGAN, Hinge, Saddle, Vanilla
 
 _UNIT = RBF(gamma=0.5)
@@ -139,3 +142,16 @@ def test_what_cannot_be_solved_is_refused(call, message):
 
 def _penalised(kernel, **options):
     return NTKDiscriminator(kernel, IPM(), solution="ridge", ridge=1.0, gradient_penalty=1.0, **options)
+
+
+@pytest.mark.parametrize("start", [(6.0, -6.0, 6.0), (-6.0, 6.0, -6.0), (20.0, 20.0, -20.0), (-20.0, -20.0, 20.0)])
+@pytest.mark.parametrize("loss", [KALE(), Vanilla(), LSGAN()], ids=repr)
+def test_newtons_steps_come_to_a_stationary_point_from_far(loss, start):
+    with jax.enable_x64(True):
+        matrix = jnp.array([[1.0, 0.5, 0.2], [0.5, 1.0, 0.4], [0.2, 0.4, 1.0]])
+        mass, fake, f_0 = jnp.array([0.5, 0.5, 1.0]), jnp.array([True, True, False]), jnp.array(start)
+        flow = Ridge(loss, 1.0, 1e-12, ridge=0.1)
+        found = flow.weights_from_matrix(matrix, mass, fake, f_0)
+        left = 0.1 * found.weights - mass * flow.slopes(f_0 + matrix @ found.weights, fake)
+    assert found.converged
+    assert float(abs(left).max()) < 1e-10 * (1 + float(abs(found.weights).max()))  # float64, and some digits of slack

@@ -161,3 +161,43 @@ def test_native_product_both_ways_rounds_like_float64(shape):
         found = both_ways(*map(jnp.asarray, (matrix, along, across)))
     for result, exact in zip(found, (matrix.astype(float) @ along, across @ matrix.astype(float)), strict=True):
         np.testing.assert_allclose(result, exact, atol=1e-13 * sum(shape))
+
+
+@pytest.mark.parametrize("time", [1.0, 30.0])
+def test_bound_is_relative(time, restarts):
+    """Powers of two are exact: a longer right-hand side has the same steps, and the same error over its solution."""
+    b = np.random.default_rng(0).standard_normal(100)
+    with jax.enable_x64(True):
+        values = jnp.linspace(1e-4, 2, 100)
+        (one, count, error), (other, again, same) = (
+            phi_product(lambda v: values * v, jnp.asarray(scale * b), time, 1e-9) for scale in (1, 2.0**20)
+        )
+    assert count == again > 8
+    np.testing.assert_array_equal(np.asarray(other), 2.0**20 * np.asarray(one))
+    assert error == same
+
+
+def test_basis_is_orthonormal_to_rounding():
+    """Each step takes most of an image away, and what is left has the rounding of it all."""
+    with jax.enable_x64(True):
+        values = jnp.asarray(10.0 ** -np.arange(0.0, 16.0, 0.5))
+        state, _ = krylov._begin(jnp.ones(32))
+        empty = jnp.zeros(12)
+        state = state._replace(basis=jnp.zeros((12, 32)), diagonal=empty, off_diagonal=empty, coefficients=empty)
+        for _ in range(12):
+            state = krylov._extend(state, values * state.direction)
+        basis = np.asarray(state.basis)
+    np.testing.assert_allclose(basis @ basis.T, np.eye(12), rtol=0, atol=32 * 2.0**-52)
+
+
+@pytest.mark.parametrize("way", [krylov._BY_EIGENVALUES, krylov._ON_GPU], ids=["eigenvalues", "contour"])
+def test_bound_of_a_basis_of_one(way):
+    """The last coefficient is phi = (1 - exp(-t a)) / a, |v|_A = sqrt(a) phi, and the bound beta phi sqrt(2 t / e)."""
+    a, beta, time = 0.7, 0.2, 3.0
+    with jax.enable_x64(True):
+        state, _ = krylov._begin(jnp.ones(2))
+        numbers = {"diagonal": a, "off_diagonal": beta, "coefficients": 0.0}
+        arrays = {name: jnp.array([number]) for name, number in numbers.items()}
+        found = krylov._check(state._replace(basis=jnp.ones((1, 2)), length=jnp.array(1), **arrays), time, way)
+        # a contour has 12 digits
+        np.testing.assert_allclose(found.error, beta * np.sqrt(2 * time / (np.e * a)), rtol=1e-11)

@@ -5,6 +5,7 @@ import time
 
 import pytest
 import torch
+from lightning.pytorch import Callback
 from tiny import TinyDiscriminator, TinyQuality, tiny_fit
 
 from lightning_gantk import bridge
@@ -150,3 +151,47 @@ def test_two_schedules_are_refused(tmp_path):
 def test_bad_budget_is_refused(options, says):
     with pytest.raises(ConfigError, match=says):
         Budget(**options)
+
+
+def test_a_step_of_several_batches_is_taken_whole(tmp_path, clock):
+    """Four batches of 2 s: the seconds are over amid the second step."""
+    made = Rates(5, clock="cpu", schedule="cosine")
+    options = {**_ENDLESS, "accumulate_grad_batches": 2}
+    _, trainer = tiny_fit(tmp_path, made, trainer=options, **_sgd(0.1), **_parts(clock))
+    assert trainer.global_step == 2
+    wanted = [0.05 * (1 + math.cos(math.pi * share)) for share in (0, 0.4, 0.8)] + [0.0]
+    assert made.rates == pytest.approx(wanted, abs=1e-12)
+
+
+class Kept(Callback):
+    """What checkpoints were told, and at which steps."""
+
+    def __init__(self):
+        self.spent, self.steps = [], []
+
+    def on_save_checkpoint(self, trainer, pl_module, checkpoint):
+        self.steps.append(checkpoint["global_step"])
+        self.spent += [state["spent"] for key, state in checkpoint["callbacks"].items() if "Budget" in key]
+
+
+def test_without_seconds_it_counts_all_the_same(tmp_path, clock):
+    kept, options = Kept(), {"max_steps": 4, "val_check_interval": 2}
+    callbacks = Budget(clock="cpu"), LastCheckpoint(every_n_steps=3), kept
+    tiny_fit(tmp_path, *callbacks, trainer=options, **_parts(clock))
+    assert kept.steps == [1, 3, 4]
+    assert kept.spent == pytest.approx([2, 6, 8])
+
+
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [
+        ({"val_check_interval": 1}, [1, 1, 3, 3, 4]),  # and once more after a validation of a step that was saved
+        ({"limit_val_batches": 0, "accumulate_grad_batches": 2}, [1, 3, 4]),
+    ],
+)
+def test_last_checkpoint_is_written_at_these_steps(options, steps, tmp_path):
+    kept = Kept()
+    tiny_fit(
+        tmp_path, LastCheckpoint(every_n_steps=3), kept, quality=TinyQuality(), trainer={"max_steps": 4, **options}
+    )
+    assert kept.steps == steps

@@ -1,7 +1,9 @@
 """Averages, samples, validation, tests and predictions of a GAN."""
 
+import random
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Callback, seed_everything
@@ -9,6 +11,7 @@ from tiny import TinyData, TinyDiscriminator, TinyQuality, tiny_fit, tiny_genera
 from torch import nn
 
 from lightning_gantk import GAN, LSGAN, DCGANGenerator, FiniteDiscriminator
+from lightning_gantk.training import random_states
 from lightning_gantk.training.evaluation import Evaluation
 
 
@@ -208,3 +211,22 @@ def test_predict_samples_from_latents(tmp_path):
     latents = gan.generator.latent(5)
     (samples,) = trainer.predict(gan, torch.utils.data.DataLoader(latents, batch_size=5))
     torch.testing.assert_close(samples, gan.sampler(latents))
+
+
+def test_isolated_draws_move_no_generator():
+    """Of torch, NumPy and Python, and of the latter two the second half of a pair of normal numbers."""
+    inside = []
+    for seed in (1, 2):
+        seed_everything(seed)
+        _draws()
+        state = random_states.capture()
+        wanted = _draws()
+        random_states.restore(state)
+        with random_states.isolated(5):
+            inside.append(_draws())
+        assert _draws() == wanted
+    assert inside[0] == inside[1]
+
+
+def _draws():
+    return torch.rand(1).item(), np.random.rand(), np.random.standard_normal(), random.random(), random.gauss(0, 1)

@@ -1,23 +1,26 @@
 """Monitors: what they measure, when, and that training does not notice."""
 
 import math
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
-from lightning.pytorch import seed_everything
+from lightning.pytorch import Callback, seed_everything
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny import Memory, TinyData, TinyDiscriminator, tiny_generator, tiny_trainer
 
 from lightning_gantk.architectures import MLP
-from lightning_gantk.callbacks import KernelSpectrum, Monitor, NearestReal, SampleDiversity
+from lightning_gantk.callbacks import KernelSpectrum, Monitor, NearestReal, SampleDiversity, nearest_real
 from lightning_gantk.callbacks.diversity import vendi
-from lightning_gantk.callbacks.monitor import held_out_samples, training_samples
+from lightning_gantk.callbacks.monitor import fixed_samples, held_out_samples, training_samples
 from lightning_gantk.callbacks.nearest_real import nearest
 from lightning_gantk.discriminators import FiniteDiscriminator, NTKDiscriminator
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.gan import GAN
 from lightning_gantk.generators import DCGANGenerator, Particles
+from lightning_gantk.kernels import RBF
 from lightning_gantk.losses import IPM
 
 
@@ -192,3 +195,65 @@ def test_monitors_log_finite_numbers(tmp_path):
     memory = Memory()
     _fit(tmp_path, NearestReal(), SampleDiversity(), logger=memory, max_steps=1)
     assert all(math.isfinite(value) for (_, name), value in memory.logged.items() if "/" in name)
+
+
+@pytest.mark.parametrize("particles", [None, 4])
+def test_diversity_is_that_of_its_definition(particles, tmp_path):
+    """Pairs are of different samples; held-out ones are as many as the fakes, and say how wide the kernel is."""
+    gan = GAN(tiny_generator() if particles is None else Particles(particles, (2,)), TinyDiscriminator())
+    monitor, count, seen = SampleDiversity(num_samples=50), particles or 7, {}
+
+    class Look(Callback):
+        def on_train_batch_end(self, trainer, pl_module, *_):
+            seen.update(fake=fixed_samples(pl_module, count), real=held_out_samples(trainer, 50)[:count])
+
+    _fit(tmp_path, monitor, Look(), gan=gan, max_steps=1)
+
+    def figures(samples, width=None):
+        distances = np.linalg.norm(samples[:, None] - samples, axis=2)
+        others = distances[~np.eye(len(samples), dtype=bool)]
+        width = width or float(torch.tensor(others).median()) / 2
+        shares = np.linalg.eigvalsh(np.exp(-((distances / width) ** 2) / 2) / len(samples)).clip(1e-300)
+        return others.mean(), np.exp(-(shares * np.log(shares)).sum()), width
+
+    *held_out, width = figures(seen["real"].double().numpy())
+    *fakes, _ = figures(seen["fake"].double().numpy(), width)
+    names = "pairwise_distance_held_out", "vendi_held_out", "pairwise_distance", "vendi"
+    assert [monitor.latest[f"diversity/{name}"] for name in names] == pytest.approx(held_out + fakes, rel=1e-6)
+
+
+def test_nearest_pairs_come_first_with_their_training_samples_below(monkeypatch):
+    shown = []
+    monkeypatch.setattr(nearest_real, "show", lambda trainer, name, grid, step: shown.append(grid))
+    monkeypatch.setattr(nearest_real, "enlarged", lambda grid: grid)
+    monkeypatch.setattr(nearest_real, "_SHOWN", 2)
+    fake = torch.stack([torch.full((1, 4, 4), value) for value in (0.9, -0.5, 0.1)])
+    NearestReal._show(SimpleNamespace(global_step=1), fake, torch.tensor([3.0, 1.0, 2.0]), -fake)
+    (grid,) = shown
+    wanted = torch.tensor([[-0.5, 0.1], [0.5, -0.1]])
+    torch.testing.assert_close(grid[0, 3::6, 3::6], (wanted + 1) / 2)  # pictures of 4 pixels in frames of 2
+
+
+def test_spectrum_is_that_of_reals_and_fakes(tmp_path):
+    monitor, seen = KernelSpectrum(num_points=9), {}
+
+    class Look(Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, *_):
+            seen["points"] = torch.cat([batch[:5], fixed_samples(pl_module, 4)]).double()
+
+    gan = GAN(tiny_generator(), NTKDiscriminator(RBF(2.0), IPM(), dtype="float64"))
+    _fit(tmp_path, monitor, Look(), gan=gan, max_steps=1)
+    values = np.linalg.eigvalsh(np.exp(-(torch.cdist(seen["points"], seen["points"]) ** 2).numpy()))
+    shares, condition = values / values.sum(), values[-1] / values[0]
+    wanted = condition, shares.max(), math.exp(-(shares * np.log(shares)).sum())
+    names = "condition_number", "largest_share", "effective_rank"
+    # Eigenvalues have the rounding of the largest: over the least, of its condition number
+    error = 9 * np.finfo(float).eps * condition + 1e-9
+    assert [monitor.latest[f"kernel/{name}"] for name in names] == pytest.approx(wanted, rel=error)
+
+
+def test_eigenvalues_that_are_rounding_count_as_that_of_the_largest():
+    start = Particles(6, (2,), start=torch.zeros(6, 2))
+    gan = GAN(start, NTKDiscriminator(RBF(1.0), IPM(), dtype="float64"), optimizer=lambda p: torch.optim.SGD(p, lr=0.0))
+    found = KernelSpectrum(num_points=6).measure(SimpleNamespace(loggers=[]), gan, torch.zeros(3, 2))
+    assert found["kernel/condition_number"] == pytest.approx(1 / (6 * 2.0**-52), rel=1e-12)
