@@ -115,6 +115,7 @@ class Smooth(Dual):
     def side(self, q: Array) -> Side:
         new, slope = with_slope(self.variance, q)
         second = with_slope(lambda q: with_slope(self.variance, q)[1], q)[1]
+        second = jnp.where(jnp.isfinite(second), second, 0)  # 0 long before powers of q leave the range of numbers
         bend = 2 * q * with_slope(self.mean_square_slope, q)[1]
         return q, new, slope, second, root(q)[1], bend, self.reach(q)
 
