@@ -44,6 +44,12 @@ def test_density_and_coverage_by_hand():
     )
 
 
+def test_density_is_over_the_number_of_neighbours():
+    """Radii to the second neighbours are 2, 1, 1 and 2: each ball holds three of the points themselves."""
+    points = torch.arange(4.0)[:, None]
+    assert float(_given(Manifolds(neighbours=2), points, points)["density"]) == pytest.approx(3 / 2)
+
+
 def test_manifolds_tell_of_too_few_samples():
     with pytest.raises(ConfigError, match=r"5 need more samples.*5 real and 9 generated"):
         _given(Manifolds(), _points(5, 0), _points(9, 1))
@@ -122,3 +128,35 @@ def test_metric_that_is_none_of_images_is_refused():
     images = TorchMetric(BLEUScore())
     with pytest.raises(ConfigError, match=r"takes images \(N, C, H, W\)"):
         images.update(torch.zeros(3, 2), real=False)
+
+
+def test_images_are_rounded_and_cut_to_what_a_metric_takes():
+    whole = TorchMetric(InceptionScore(Halves()))
+    assert whole.images == "bytes"
+    values = [2 * 0.9 / 255 - 1, 2.0, -3.0]
+    assert [int(whole._as_taken(torch.full((1, 1, 2, 2), value))[0, 0, 0, 0]) for value in values] == [1, 255, 0]
+    assert TorchMetric(StructuralSimilarityIndexMeasure(data_range=2.0)).images == "signed"
+
+
+class _Drawn(Metric):
+    """Some number that it draws."""
+
+    def update(self, images):
+        pass
+
+    def compute(self):
+        return torch.rand(())
+
+
+def test_what_a_metric_draws_is_the_same_each_time_and_moves_no_generator():
+    metric = TorchMetric(_Drawn())
+    metric.update(torch.rand(8, 1, 4, 4), real=False)
+    values = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        (value,) = metric.compute().values()
+        values.append(value)
+        after = torch.rand(())
+        torch.manual_seed(seed)
+        assert torch.rand(()) == after
+    assert values[0] == values[1]

@@ -12,7 +12,16 @@ from lightning_gantk import GAN
 from lightning_gantk.architectures import MLP
 from lightning_gantk.errors import ConfigError, TrainingDiverged
 from lightning_gantk.kernels import RBF
-from lightning_gantk.metrics import MMD, Combined, EnergyDistance, ModeCoverage, NearestReal, Sinkhorn
+from lightning_gantk.metrics import (
+    MMD,
+    Combined,
+    EnergyDistance,
+    ModeCoverage,
+    NearestReal,
+    Sinkhorn,
+    SlicedWasserstein,
+)
+from lightning_gantk.metrics.base import own_share
 
 CHEAP = {"blur": 0.05, "scaling": 0.8}
 
@@ -44,6 +53,34 @@ def test_sinkhorn_of_one_point_is_0():
     quality.update(torch.ones(3, 2), real=True)
     quality.update(torch.ones(2, 2), real=False)
     assert quality.compute()["sinkhorn"] == 0
+
+
+def test_sinkhorn_is_annealed_as_it_is_told(monkeypatch):
+    given = []
+    monkeypatch.setattr("geomloss.SamplesLoss", lambda *_, **options: given.append(options) or (lambda x, y: x.sum()))
+    quality = Sinkhorn(blur=0.2, scaling=0.7)
+    quality.measure(torch.rand(3, 2), torch.rand(3, 2))
+    assert (given[0]["blur"], given[0]["scaling"], given[0]["p"]) == (0.2, 0.7, 2)
+
+
+def test_processes_share_the_number_of_samples(monkeypatch):
+    monkeypatch.setattr("lightning_gantk.metrics.base.processes", lambda: 2)
+    assert [own_share(10, taken) for taken in (0, 3, 5, 9)] == [5, 2, 0, 0]
+    assert own_share(1, 0) == 1
+
+
+def test_combined_measures_are_built_together():
+    inner = TinyQuality()
+    Combined([EnergyDistance(), inner]).build((2,))
+    assert inner.shape == (2,)
+    with pytest.raises(ConfigError):
+        Combined([EnergyDistance(), SlicedWasserstein()]).build((2,))
+
+
+def test_combined_measures_have_reals_where_all_of_them_do():
+    inner = TinyQuality()
+    inner.update(torch.zeros(2, 2), real=True)
+    assert not Combined([EnergyDistance(), inner]).has_real
 
 
 def test_sinkhorn_sees_details_above_its_blur_alone():

@@ -122,6 +122,26 @@ def test_num_samples_limits_both_kinds():
     )
 
 
+def test_a_second_validation_measures_as_many_again():
+    metric, values = quality(num_samples=100), []
+    metric.update(REAL, real=True)
+    for _ in range(2):
+        metric.update(FAKE, real=False)
+        values.append(float(metric.compute()["fid"]))
+        metric.reset()
+    assert values[0] == values[1] == pytest.approx(measured(REAL[:100], FAKE[:100])["fid"], rel=1e-12)
+    with pytest.raises(RuntimeError, match="0 generated"):
+        metric.compute()
+
+
+def test_a_subset_that_is_everything_is_taken_once():
+    metric = quality(kid_subset_size=150)
+    metric.update(REAL[:150], real=True)
+    metric.update(FAKE, real=False)
+    metric.compute()
+    assert metric._metrics["kid"].subsets == 1
+
+
 def test_compute_leaves_the_global_random_numbers_alone_and_repeats():
     options = {"kid_subset_size": 50}
     torch.manual_seed(0)

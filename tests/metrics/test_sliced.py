@@ -8,7 +8,7 @@ from torch.nn.functional import avg_pool2d, pad
 from datamodules import PatchesDataModule
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.metrics import EnergyDistance, SlicedWasserstein
-from lightning_gantk.metrics.sliced import _smoothed, laplacian_pyramid, wasserstein
+from lightning_gantk.metrics.sliced import _projected, _smoothed, laplacian_pyramid, wasserstein
 
 
 def _measured(quality, real, fake):
@@ -82,3 +82,20 @@ def test_samples_that_have_no_patches_are_refused(shape):
 def test_options_out_of_range_are_refused(option, value):
     with pytest.raises(ConfigError, match=f"'{option}' must be a whole number of at least .*, got {value}"):
         SlicedWasserstein(**{option: value})
+
+
+def test_channels_have_units_of_their_own():
+    real, fake = torch.rand(2, 6, 2, 16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    units = torch.tensor([1.0, 5.0], dtype=torch.float64)[:, None, None]
+    quality = SlicedWasserstein()
+    plain, scaled = (_measured(quality, *(unit * images for images in (real, fake))) for unit in (1, units))
+    assert scaled == pytest.approx(plain, rel=1e-10)
+
+
+def test_patches_lie_on_a_grid_of_some_dozen_along_a_side():
+    patches = _projected(torch.zeros(1, 1, 128, 128), torch.zeros(1, 1, 7, 7))
+    assert patches.shape == (1, 12 * 12)  # 122 places, every eleventh
+
+
+def test_sides_that_cannot_be_halved_end_a_pyramid():
+    assert [len(laplacian_pyramid(torch.rand(1, 1, side, 32), 8)) for side in (32, 33)] == [3, 1]
