@@ -29,7 +29,6 @@ NEAR = {"float32": 3e-4, "float64": 1e-8}
 # A difference of variances over their sum, below which it is taken to fourth order, which lacks CLOSE^4; others lack
 # eps / CLOSE.
 CLOSE = {"float32": 4e-2, "float64": 7e-4}
-COMMON = 7  # entries that the sides of all smooth duals begin with
 
 
 class DualPair(NamedTuple):
@@ -104,6 +103,8 @@ class Smooth(Dual):
         (True, False)
     """
 
+    common = 7  # entries that all sides start with
+
     @abstractmethod
     def mean_square_slope(self, q: Array) -> Array:
         """``m(q) = E phi'(u)^2`` at variance q."""
@@ -133,12 +134,12 @@ class Smooth(Dual):
         The mean of both bends moves with q_x too, at a rate that is their difference over that of the variances: three
         parts of one's own bend to one of the other's are left.
         """
-        (*_, bend_x, reach_x), (*_, bend_p, reach_p) = x[:COMMON], p[:COMMON]
+        (*_, bend_x, reach_x), (*_, bend_p, reach_p) = x[: Smooth.common], p[: Smooth.common]
         near = v < NEAR[v.dtype.name] * (reach_x + reach_p)
         distance = jnp.where(near, far.slope * v + 0.5 * (bend_x + bend_p) * gap * gap, far.distance)
 
         def by_variance(gap: Array, x: Side, p: Side) -> tuple[Array, Array]:
-            (*_, inverse_x, bend_x, _), (*_, bend_p, _) = x[:COMMON], p[:COMMON]
+            (*_, inverse_x, bend_x, _), (*_, bend_p, _) = x[: Smooth.common], p[: Smooth.common]
             distance_q, slope_q = far.by_variance(gap, x, p)
             stretched = (0.75 * bend_x + 0.25 * bend_p) * (gap * inverse_x)
             return jnp.where(near, slope_q * v + stretched, distance_q), slope_q

@@ -6,15 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from lightning_gantk.kernels.recursions.duals.angles import angle_of
-from lightning_gantk.kernels.recursions.duals.base import (
-    COMMON,
-    DualPair,
-    Side,
-    Smooth,
-    excess,
-    shifted,
-    shifted_excess,
-)
+from lightning_gantk.kernels.recursions.duals.base import DualPair, Side, Smooth, excess, shifted, shifted_excess
 
 Array = jax.Array
 
@@ -48,7 +40,7 @@ class Erf(Smooth):
         return (*super().side(q), *shifted(self.beta * q))
 
     def pair(self, v: Array, gap: Array, x: Side, p: Side) -> DualPair:
-        own_x, own_p = x[COMMON:], p[COMMON:]
+        own_x, own_p = x[self.common :], p[self.common :]
         both = own_x[0] * own_p[0]
         e = shifted_excess(self.beta * excess(v, gap), own_x, own_p)
         angle, _, _, cosecant = angle_of(e)
@@ -57,7 +49,7 @@ class Erf(Smooth):
         second = slope * self.beta * cosine * cosecant * cosecant * both  # d slope/dk
 
         def by_variance(gap: Array, x: Side, p: Side) -> tuple[Array, Array]:
-            (inverse_x, root_x, *_), (inverse_p, root_p, *_) = x[COMMON:], p[COMMON:]
+            (inverse_x, root_x, *_), (inverse_p, root_p, *_) = x[self.common :], p[self.common :]
             kernel_q = -scale * self.beta * cosine * cosecant * inverse_x * inverse_x
             # inverse_p - inverse_x from the exact gap: of equal samples that are large its digits are all there is
             apart = math.sqrt(self.beta) * gap * (root_x * inverse_p + root_p * inverse_x) * both

@@ -6,15 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from lightning_gantk.kernels.recursions.duals.angles import angle_of
-from lightning_gantk.kernels.recursions.duals.base import (
-    COMMON,
-    DualPair,
-    Side,
-    Smooth,
-    excess,
-    shifted,
-    shifted_excess,
-)
+from lightning_gantk.kernels.recursions.duals.base import DualPair, Side, Smooth, excess, shifted, shifted_excess
 
 Array = jax.Array
 _TURN = 2 * math.pi
@@ -51,7 +43,7 @@ class Gelu(Smooth):
 
     def pair(self, v: Array, gap: Array, x: Side, p: Side) -> DualPair:
         (q_x, *_, r_x, _, share_x, angle_x, root_x, ends_x), (q_p, *_, r_p, _, share_p, angle_p, root_p, ends_p) = x, p
-        e = shifted_excess(excess(v, gap), x[COMMON:], p[COMMON:])
+        e = shifted_excess(excess(v, gap), x[self.common :], p[self.common :])
         angle, _, s, i = angle_of(e)  # i = 1 / s
         c, rr, rho = 1 - e, r_x * r_p, share_x * share_p
         arc, i2 = math.pi / 2 - angle, i * i
@@ -60,7 +52,7 @@ class Gelu(Smooth):
         second = rr * i * (1 + (i2 * rr) * rr * (1 + 3 * c * c * i2) + lack * i2) / _TURN  # d slope/dk
 
         def by_variance(gap: Array, x: Side, p: Side) -> tuple[Array, Array]:
-            (r_x, _, share_x, *_), (r_p, _, share_p, _, root_p, _), q_p = x[COMMON:], p[COMMON:], p[0]
+            (r_x, _, share_x, *_), (r_p, _, share_p, _, root_p, _), q_p = x[self.common :], p[self.common :], p[0]
             a = r_x * r_x
             kernel_q = -a * c * c * rr * i * (0.5 * i2 + 1) - 0.5 * c * c * i * r_x * root_p
             kernel_q += q_p * r_p * r_x * (s * a + 0.5 * share_x * i)
