@@ -4,11 +4,14 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from lightning_gantk.discriminators.base import Discriminator
+
 
 class ChangedSettings(Callback):
     """Keeps the state of what has changed from being put back over the new settings.
 
-    - A discriminator, or metrics, start anew: their state in the checkpoint is passed over.
+    - A discriminator, or metrics, start anew: their state in the checkpoint is passed over, except for what a
+      discriminator takes of the one before (``Discriminator.succeed``).
     - An optimizer of the same class keeps its moments and takes the new options; of another class it starts anew. A
       schedule that has not changed goes on where it was, in proportion to the new learning rate.
     - A budget's schedule that has changed, or is gone, begins with the learning rate that the old one began with.
@@ -60,9 +63,10 @@ class ChangedSettings(Callback):
 
     def _keep_new(self, module: LightningModule, state: dict[str, Any], prefix: str, *args: Any) -> None:
         for name in self.parts & {"discriminator", "quality"}:
-            for key in [key for key in state if key.startswith(f"{prefix}{name}.")]:
-                del state[key]
-            part = getattr(module, name)
+            part, whole = getattr(module, name), f"{prefix}{name}."
+            old = {key.removeprefix(whole): state.pop(key) for key in list(state) if key.startswith(whole)}
+            if isinstance(part, Discriminator):
+                part.succeed(old)
             if part is not None:
                 state.update({f"{prefix}{name}.{key}": value for key, value in part.state_dict().items()})
 

@@ -98,6 +98,9 @@ class Discriminator(nn.Module, ABC):
         Where several processes work on the run, each of them sees all.
         """
 
+    def succeed(self, state: dict[str, Tensor]) -> None:
+        """Takes what is to last of the discriminator that this one replaces as a run goes on, from its state."""
+
     @abstractmethod
     def fit(self, real: Tensor, fake: Tensor) -> None:
         """Trains the discriminator to tell ``real`` ``(M, ...)`` from ``fake`` ``(N, ...)``; both without graph.

@@ -48,6 +48,9 @@ class LabelInput(Discriminator):
     def prepare(self, reals: Iterable[Tensor]) -> None:
         self.inner.prepare(self._spread(batch) for batch in reals)
 
+    def succeed(self, state: dict[str, Tensor]) -> None:
+        self.inner.succeed(state)
+
     def generator_scores(self, fake: Tensor) -> Tensor:
         return self.inner.generator_scores(self._spread(fake))
 

@@ -1,6 +1,8 @@
 """A critic that has seen the reals once, through noise: DP-NTK."""
 
 import copy
+import math
+import warnings
 from collections.abc import Iterable
 
 import torch
@@ -44,10 +46,14 @@ class PrivateMeanEmbedding(Discriminator):
         classes: K, of samples that carry their class; None of samples without. That of the generator is taken.
         secret: Whether the noise is the operating system's, which nobody can make again; a checkpoint has M~, and a run
             goes on as it was. False takes it from torch: the same seed gives the same run, and whoever knows the seed,
-            which checkpoints and logs have, takes the noise away. Experiments on public data may.
+            which checkpoints and logs have, takes the noise away. Experiments on public data may: there is a warning,
+            and the epsilon that was spent is infinite.
 
     Attributes:
         embedding: M~, ``(P,)``, or ``(K, P)`` with classes.
+        released: The sum of ``1 / sigma^2`` over all that the run has released, this discriminator's and those of the
+            ones that it has replaced: together they are one release with ``sigma = released ** -0.5``. Infinite after
+            one without noise, with noise that a seed makes again, or a discriminator that sees the reals themselves.
 
     Raises:
         ConfigError: If an argument is out of range.
@@ -65,6 +71,7 @@ class PrivateMeanEmbedding(Discriminator):
 
     embedding: Tensor
     seen: Tensor
+    released: Tensor
 
     def __init__(
         self,
@@ -87,6 +94,7 @@ class PrivateMeanEmbedding(Discriminator):
         self.network: nn.Module | None = None
         self._in_shape: tuple[int, ...] | None = None
         self._difference: Tensor | None = None
+        self.register_buffer("released", torch.zeros(()))
 
     def build(self, in_shape: tuple[int, ...]) -> None:
         in_shape = tuple(in_shape)
@@ -118,6 +126,13 @@ class PrivateMeanEmbedding(Discriminator):
     @torch.no_grad()
     def prepare(self, reals: Iterable[Tensor]) -> None:
         """Releases the mean embedding of all reals, given in batches ``(B, ...)``. A checkpoint has it already."""
+        if not self.secret and self.sigma:
+            warnings.warn(
+                "With secret=False the noise of PrivateMeanEmbedding comes from the run's seed, which checkpoints and "
+                "logs have: whoever has one takes the noise away, and the reals are not private. Leave 'secret' out "
+                "where they must be.",
+                stacklevel=2,
+            )
         if self._in_shape is not None and self.seen:
             return
         total, count = None, 0
@@ -134,6 +149,19 @@ class PrivateMeanEmbedding(Discriminator):
         take_from_first([noise])  # each process with noise of its own would be as many releases
         self.embedding.copy_(total / count + 2 * self.sigma / count * noise)
         self.seen.fill_(count)
+        self.released += self._own_release
+
+    @torch.no_grad()
+    def succeed(self, state: dict[str, Tensor]) -> None:
+        """Counts what the run had released before, with a discriminator of whatever kind, from that one's state."""
+        before = [value for key, value in state.items() if key.rpartition(".")[-1] == "released"]
+        self.released.copy_(before[0] if before else torch.tensor(math.inf))
+        spent, total = (self._spent(float(self.released) + more) for more in (0.0, self._own_release))
+        warnings.warn(
+            f"PrivateMeanEmbedding releases the reals anew as this run goes on. The discriminator before it had spent "
+            f"epsilon = {spent:.4g}; with this release it is {total:.4g} (delta = {self.delta:g}).",
+            stacklevel=2,
+        )
 
     @torch.no_grad()
     def fit(self, real: Tensor, fake: Tensor) -> None:
@@ -162,12 +190,9 @@ class PrivateMeanEmbedding(Discriminator):
         return phi @ phi.T * (rows[:, None] == rows)
 
     def statistics(self, real_scores: Tensor, fake_scores: Tensor) -> dict[str, Tensor]:
-        """As the base class, with the epsilon that was spent; 1e30 where there is no noise."""
-        spent = gaussian_epsilon(self.sigma, self.delta)
-        return {
-            **super().statistics(real_scores, fake_scores),
-            "epsilon_spent": real_scores.new_tensor(min(spent, 1e30)),
-        }
+        """As the base class, with the epsilon that was spent; 1e30 where that is infinite."""
+        spent = real_scores.new_tensor(min(self._spent(float(self.released)), 1e30))
+        return {**super().statistics(real_scores, fake_scores), "epsilon_spent": spent}
 
     def train(self, mode: bool = True) -> "PrivateMeanEmbedding":
         super().train(mode)
@@ -185,6 +210,15 @@ class PrivateMeanEmbedding(Discriminator):
             raise ConfigError(f"PrivateMeanEmbedding has {self.classes} classes and the generator {classes}.")
         (network,) = self._pattern
         return PrivateMeanEmbedding(network, self.epsilon, self.delta, self.width, classes, secret=self.secret)
+
+    @property
+    def _own_release(self) -> float:
+        """What its release adds to ``released``."""
+        return self.sigma**-2 if self.secret and self.sigma else math.inf
+
+    def _spent(self, released: float) -> float:
+        """The epsilon of all that was released."""
+        return gaussian_epsilon(released**-0.5, self.delta) if released else 0.0
 
     def _mean(self, x: Tensor) -> Tensor:
         samples, rows = self._parted(x)

@@ -59,6 +59,9 @@ class Wrapper(Discriminator):
     def prepare(self, reals: Iterable[Tensor]) -> None:
         self.discriminator.prepare(reals)
 
+    def succeed(self, state: dict[str, Tensor]) -> None:
+        self.discriminator.succeed(state)
+
     def fit(self, real: Tensor, fake: Tensor) -> None:
         self.discriminator.fit(real, fake)
 

@@ -5,12 +5,16 @@ import math
 import pytest
 import torch
 from scipy.stats import kstest
+from tiny import tiny_fit
 
 from lightning_gantk.architectures import MLP
-from lightning_gantk.discriminators import PrivateMeanEmbedding, private
+from lightning_gantk.callbacks import ChangedSettings, LastCheckpoint
+from lightning_gantk.discriminators import NTKDiscriminator, PrivateMeanEmbedding, private
 from lightning_gantk.discriminators.conditional import conditional
 from lightning_gantk.discriminators.labels import joined
 from lightning_gantk.errors import ConfigError
+from lightning_gantk.kernels import RBF
+from lightning_gantk.losses import IPM
 from lightning_gantk.privacy import gaussian_delta, gaussian_epsilon, gaussian_sigma, rdp_epsilon, secret_noise
 
 noises = pytest.mark.parametrize(
@@ -149,13 +153,50 @@ def test_classes_that_are_none_are_refused():
         PrivateMeanEmbedding(MLP(1), 1.0, 1e-5, classes=1)
 
 
+def _spent(discriminator):
+    return float(discriminator.statistics(torch.zeros(2), torch.zeros(2))["epsilon_spent"])
+
+
 def test_reals_are_seen_once():
-    discriminator = _embedding(torch.randn(20, 2), 1.0)
+    discriminator = _embedding(torch.randn(20, 2), 1.0, secret=True)
+    assert _spent(_embedding(torch.randn(20, 2), math.inf, secret=True)) == pytest.approx(1e30)
     before = discriminator.embedding.clone()
     discriminator.prepare([torch.randn(9, 2)])  # as a resumed run asks
     assert torch.equal(discriminator.embedding, before) and int(discriminator.seen) == 20
-    spent = discriminator.statistics(torch.zeros(2), torch.zeros(2))["epsilon_spent"]
-    assert float(spent) == pytest.approx(1.0)
+    assert _spent(discriminator) == pytest.approx(1.0)
+
+
+def test_noise_of_the_seed_is_told_and_spends_everything():
+    with pytest.warns(UserWarning, match="takes the noise away, and the reals are not private"):
+        discriminator = _embedding(torch.randn(20, 2), 1.0)
+    assert _spent(discriminator) == pytest.approx(1e30)
+
+
+def _goes_on(folder, before, after):
+    """The epsilon that a run of two discriminators, one after the other, has spent."""
+    tiny_fit(folder, LastCheckpoint(), discriminator=before, trainer={"max_steps": 2})
+    path = folder / "checkpoints" / "last.ckpt"
+    changed = ChangedSettings({"discriminator"})
+    tiny_fit(folder, changed, ckpt_path=path, discriminator=after, trainer={"max_steps": 3})
+    return _spent(after)
+
+
+def _private(epsilon):
+    return PrivateMeanEmbedding(MLP(1), epsilon, 1e-5, width=8)
+
+
+def test_releases_of_a_run_that_goes_on_with_another_discriminator_add_up(tmp_path):
+    inverse = gaussian_sigma(10.0, 1e-5) ** -2 + gaussian_sigma(5.0, 1e-5) ** -2
+    wanted = gaussian_epsilon(inverse**-0.5, 1e-5)
+    with pytest.warns(UserWarning, match=rf"had spent epsilon = 10; with this release it is {wanted:.4g}"):
+        found = _goes_on(tmp_path, _private(10.0), _private(5.0))
+    assert found == pytest.approx(wanted, rel=1e-6)
+    assert 10 < wanted < 15
+
+
+def test_nothing_is_private_after_a_discriminator_that_saw_the_reals(tmp_path):
+    with pytest.warns(UserWarning, match="had spent epsilon = inf"):
+        assert _goes_on(tmp_path, NTKDiscriminator(RBF(0.5), IPM()), _private(5.0)) == pytest.approx(1e30)
 
 
 def test_bad_numbers_are_refused():
