@@ -65,14 +65,22 @@ ENTRIES = {
     "second moments x 5": _short(second=0.25),
     "64 components": _short(components=64),
     "256 components": _short(components=256),
+    "2,048 components": _short(components=2048),
     "no whitening": _short(whitening=0.0),
     "full whitening": _short(whitening=1.0),
+    "fakes of one step": _short(decay=1.0),
+    "fakes of 10 steps": _short(decay=0.1),
+    "fakes of 200 steps": _short(decay=0.005),
 }
 FINDINGS = {
     "families": Finding("One core", ("moments", "NTK IPM", "linearised IPM", "WGAN-GP")),
     "second": Finding("Second moments", ("800 steps", "first moments alone", "second moments x 5")),
-    "components": Finding("Components", ("800 steps", "64 components", "256 components")),
+    "components": Finding("Components", ("800 steps", "64 components", "256 components", "2,048 components")),
     "whitening": Finding("Whitening", ("800 steps", "no whitening", "full whitening")),
+    "averages": Finding(
+        "Averages of the fakes (800 steps: over 50)",
+        ("800 steps", "fakes of one step", "fakes of 10 steps", "fakes of 200 steps"),
+    ),
 }
 
 
