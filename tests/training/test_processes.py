@@ -230,3 +230,22 @@ def test_validation_of_one_and_of_two_processes_uses_the_same_latents():
         evaluation.update(torch.zeros(8 // place[1], 2), generator)
         measured[place] = torch.cat(quality.fake)
     assert torch.equal(torch.cat([measured[0, 2], measured[1, 2]]), measured[0, 1])
+
+
+def test_validation_of_two_processes_draws_apart_in_forward_passes():
+    from lightning_gantk.training.evaluation import Evaluation
+
+    class Noise(MLPGenerator):
+        def forward(self, latent):
+            return torch.randn(len(latent), 2)
+
+    drawn = []
+    for rank in range(2):
+        quality = TinyQuality()
+        evaluation = Evaluation(quality)
+        evaluation.start(rank, 2)
+        for _ in range(2):
+            evaluation.update(torch.zeros(3, 2), Noise((2,), 16, (4,)))
+        drawn += quality.fake
+    samples = torch.cat(drawn)
+    assert len(samples.unique(dim=0)) == len(samples) == 12
