@@ -240,10 +240,10 @@ def test_validation_of_two_processes_draws_apart_in_forward_passes():
             return torch.randn(len(latent), 2)
 
     drawn = []
-    for rank in range(2):
+    for place in range(2):
         quality = TinyQuality()
         evaluation = Evaluation(quality)
-        evaluation.start(rank, 2)
+        evaluation.start(place, 2)
         for _ in range(2):
             evaluation.update(torch.zeros(3, 2), Noise((2,), 16, (4,)))
         drawn += quality.fake
