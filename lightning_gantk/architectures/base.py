@@ -4,6 +4,7 @@ import copy
 import inspect
 import math
 from abc import ABC, abstractmethod
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from lightning_gantk.architectures import limit
 from lightning_gantk.architectures.activations import Activation
 from lightning_gantk.architectures.layers import Layer, LayerNorm, Pointwise, Serial, Shape, Sum
-from lightning_gantk.checks import whole
+from lightning_gantk.checks import in_words, sample_shape, whole
 from lightning_gantk.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Architecture(ABC):
             ConfigError: If the width is not positive or ``in_shape`` does not fit.
         """
         whole("width", width)
-        in_shape = tuple(in_shape)
+        in_shape = sample_shape("in_shape", in_shape)
         self.check(in_shape)
         body, _ = Serial(self.layers()).build(in_shape, width)
         network = ScalarNetwork(body)
@@ -125,9 +126,10 @@ def check_deviation(name: str, value: float | None, *, positive: bool) -> None:
     """Refuses a standard deviation that is negative, not finite, or 0 where it must not be."""
     if value is None and not positive:
         return
-    if value is None or not math.isfinite(value) or value < 0 or (positive and value == 0):
+    fits = isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) < math.inf
+    if not fits or (positive and value == 0):
         allowed = "positive" if positive else "null (no bias) or at least 0"
-        raise ConfigError(f"{name!r} must be {allowed}, got {value}.")
+        raise ConfigError(f"{name!r} must be {allowed}, got {in_words(value)}.")
 
 
 class ScalarNetwork(nn.Module):
