@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from lightning_gantk.checks import sample_shape
 from lightning_gantk.timed.layers import TimedLayers
 
 
@@ -36,7 +37,8 @@ class MLPDenoiser(TimedLayers):
         embedding: int = 128,
         frequency: float = 1.0,
     ):
-        super().__init__(in_shape, hidden, math.prod(in_shape), embedding=embedding, frequency=frequency)
+        outputs = math.prod(sample_shape("in_shape", in_shape))
+        super().__init__(in_shape, hidden, outputs, embedding=embedding, frequency=frequency)
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         """Samples ``(N, *in_shape)`` of samples ``(N, *in_shape)`` and levels ``(N,)``."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, silu
 
-from lightning_gantk.checks import whole
+from lightning_gantk.checks import sample_shape, whole
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.timed import FourierTime
 
@@ -55,12 +55,13 @@ class UNet(nn.Module):
         if channels % _GROUP:
             raise ConfigError(f"'channels' must be a multiple of {_GROUP}, got {channels}.")
         multiple = patch * 2 ** (levels - 1)
+        in_shape = sample_shape("in_shape", in_shape)
         if len(in_shape) != 3 or any(side % multiple for side in in_shape[1:]):
             raise ConfigError(
                 f"'in_shape' must be (C, H, W) with height and width multiples of {multiple}, for patches of {patch} "
-                f"and {levels} levels; got {tuple(in_shape)}."
+                f"and {levels} levels; got {in_shape}."
             )
-        self.in_shape, self.patch = tuple(in_shape), patch
+        self.in_shape, self.patch = in_shape, patch
         self.time = FourierTime(embedding, frequency=frequency)
         widths = [channels * 2**level for level in range(levels)]
         depth = in_shape[0] * patch**2

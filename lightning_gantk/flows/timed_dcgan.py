@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from lightning_gantk.checks import whole
+from lightning_gantk.checks import sample_shape, whole
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.timed import FourierTime
 
@@ -47,10 +47,11 @@ class TimedDCGAN(nn.Module):
         super().__init__()
         for name, value in (("channels", channels), ("blocks", blocks)):
             whole(name, value)
+        in_shape = sample_shape("in_shape", in_shape)
         if len(in_shape) != 3 or any(side % 2**blocks for side in in_shape[1:]):
             raise ConfigError(
                 f"'in_shape' must be (C, H, W) with height and width multiples of {2**blocks}, which {blocks} blocks "
-                f"halve; got {tuple(in_shape)}."
+                f"halve; got {in_shape}."
             )
         depth, height, width = in_shape
         widths = [channels * 2**block for block in range(blocks)]

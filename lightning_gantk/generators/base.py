@@ -6,8 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from lightning_gantk.checks import whole
-from lightning_gantk.errors import ConfigError
+from lightning_gantk.checks import sample_shape, whole
 
 
 class Generator(nn.Module, ABC):
@@ -45,12 +44,7 @@ class Generator(nn.Module, ABC):
         super().__init__()
         whole("classes", classes, 2, or_none=True)
         self.classes = classes
-        self.out_shape = tuple(out_shape)
-        if len(self.out_shape) not in (1, 3) or any(not isinstance(n, int) or n < 1 for n in self.out_shape):
-            raise ConfigError(
-                "'out_shape' must be (channels, height, width) or (dimension,), in positive whole numbers, "
-                f"got {out_shape}."
-            )
+        self.out_shape = sample_shape("out_shape", out_shape)
 
     @abstractmethod
     def latent(

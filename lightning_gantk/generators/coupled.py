@@ -3,18 +3,22 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from lightning_gantk.architectures import Architecture
+from lightning_gantk.checks import in_words
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators.base import Generator
 from lightning_gantk.generators.latent import LatentSampler
-from lightning_gantk.generators.latent_kernel import LatentKernel, check_coupling, unit_diagonal
-from lightning_gantk.generators.particles import Particles
+from lightning_gantk.generators.latent_kernel import LatentKernel, check_unit_diagonal, coupling_matrix, unit_diagonal
+from lightning_gantk.generators.particles import Particles, check_numbers
 
 if TYPE_CHECKING:
     from datamodules import DataModule
+
+_ALLOWED = "a number in [0, 1], a matrix or an architecture"
 
 
 class CoupledParticles(Generator):
@@ -69,35 +73,32 @@ class CoupledParticles(Generator):
         n: int | None = 500,
         out_shape: Sequence[int] = (2,),
         *,
-        coupling: "float | Tensor | Architecture" = 0.3,
+        coupling: "float | Tensor | np.ndarray | Architecture" = 0.3,
         latent_dim: int | None = None,
         seed: int = 0,
-        start: "str | Tensor | DataModule" = "normal",
+        start: "str | Tensor | np.ndarray | DataModule" = "normal",
         noise: float | None = None,
         per_particle: bool = False,
     ):
         super().__init__(out_shape=out_shape)
         self.particles = Particles(n, out_shape, start=start, noise=noise)
         self.per_particle = per_particle
+        if isinstance(coupling, type):
+            raise ConfigError(f"'coupling' must be {_ALLOWED}, got {in_words(coupling)}.")
         if isinstance(coupling, Architecture) != (latent_dim is not None):
             raise ConfigError(
                 "'latent_dim' is the number of latent coordinates of an architecture that couples the particles: give "
-                f"both or neither, got coupling={coupling!r}, latent_dim={latent_dim}."
+                f"both or neither, got coupling={in_words(coupling)}, latent_dim={latent_dim}."
             )
         count, latents = len(self.samples), None
         if isinstance(coupling, Architecture):
             assert latent_dim is not None
             latents = LatentSampler(latent_dim)(count, generator=torch.Generator().manual_seed(seed))
             matrix = unit_diagonal(LatentKernel(coupling, latent_dim)(latents, latents))
-        elif isinstance(coupling, Tensor):
-            check_coupling(coupling, count)
-            matrix = coupling.detach().float().clone()
         else:
-            if isinstance(coupling, bool) or not isinstance(coupling, int | float) or not 0 <= coupling <= 1:
-                raise ConfigError(
-                    f"'coupling' must be a number in [0, 1], a matrix or an architecture, got {coupling!r}."
-                )
-            matrix = torch.full((count, count), float(coupling)).fill_diagonal_(1)
+            matrix = coupling_matrix(coupling, count, _ALLOWED)
+            check_unit_diagonal(matrix)
+            matrix = matrix.float()
         # Not in checkpoints: the settings say what they are.
         self.register_buffer("coupling", matrix, persistent=False)
         self.register_buffer("latents", latents, persistent=False)
@@ -118,6 +119,7 @@ class CoupledParticles(Generator):
 
     def forward(self, latent: Tensor) -> Tensor:
         """Copies of particles, which stay as they are when the optimizer moves the originals."""
+        check_numbers(latent)
         own = self.per_particle
         factors = self.particles.per_particle_factor(latent) if own else self.samples.new_ones(len(latent))
         chosen = _Coupled.apply(self.samples, latent, self.coupling, factors)

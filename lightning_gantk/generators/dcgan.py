@@ -96,6 +96,7 @@ class DCGANGenerator(NoiseGenerator):
         self.network = nn.Sequential(*layers).to(memory_format=torch.channels_last)
 
     def forward(self, latent: Tensor) -> Tensor:
+        self.latent_sampler.check(latent)
         # The layers keep the format of their weights on most machines; where they do not, this copies.
         return self.network(latent).contiguous(memory_format=torch.channels_last)
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from lightning_gantk.checks import whole
+from lightning_gantk.checks import in_words, whole
 from lightning_gantk.errors import ConfigError
 
 Distribution = Literal["normal", "uniform"]
@@ -59,6 +59,17 @@ class LatentSampler:
             known = checked_labels(labels, n, self.classes).to(latent.device)
             latent = torch.cat([latent, one_hot(known, self.classes).to(latent.dtype)], dim=1)
         return latent.to(device) if device is not None else latent
+
+    def check(self, latent: Tensor) -> None:
+        """Refuses latents that are not ``(n, size)`` floating-point numbers, with a ConfigError."""
+        fits = isinstance(latent, Tensor) and latent.ndim == 2 and latent.shape[1] == self.size
+        if not fits or not latent.is_floating_point():
+            of_class = f", {self.classes} of them of the class" if self.classes else ""
+            found = f"{latent.dtype} {tuple(latent.shape)}" if isinstance(latent, Tensor) else in_words(latent)
+            raise ConfigError(
+                f"Latents must be a tensor (n, {self.size}) of floating-point numbers{of_class}, got {found}: "
+                "latent(n) of the generator draws them."
+            )
 
     def labels(self, latent: Tensor) -> Tensor:
         """The classes ``(n,)`` of latents ``(n, size)``."""

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from lightning_gantk.checks import wholes
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators.activations import activated, parse
 from lightning_gantk.generators.latent import Distribution
@@ -52,16 +53,15 @@ class MLPGenerator(NoiseGenerator):
         activations = parse(activation)
         if output not in (None, "tanh", "linear"):
             raise ConfigError(f"'output' must be 'tanh', 'linear' or null, got {output!r}.")
-        if any(not isinstance(units, int) or units < 1 for units in hidden):
-            raise ConfigError(f"'hidden' must list positive whole numbers, got {list(hidden)}.")
         bounded = output == "tanh" or (output is None and len(self.out_shape) == 3)
-        sizes = [self.latent_sampler.size, *hidden, math.prod(self.out_shape)]
+        sizes = [self.latent_sampler.size, *wholes("hidden", hidden), math.prod(self.out_shape)]
         layers: list[nn.Module] = [nn.Linear(sizes[0], sizes[1])]
         for fan_in, fan_out in pairwise(sizes[1:]):
             layers += activated(activations, lambda into=fan_in, out=fan_out: nn.Linear(into, out))
         self.network = nn.Sequential(*layers, *([nn.Tanh()] if bounded else []))
 
     def forward(self, latent: Tensor) -> Tensor:
+        self.latent_sampler.check(latent)
         flat = self.network(latent)
         if len(self.out_shape) == 1:
             return flat

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from lightning_gantk.checks import in_words
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators.latent import Distribution
 from lightning_gantk.generators.noise import NoiseGenerator
@@ -44,10 +45,11 @@ class FromModule(NoiseGenerator):
     ):
         super().__init__(out_shape=out_shape, latent_dim=latent_dim, latent=latent, classes=classes)
         if not isinstance(module, nn.Module):
-            raise ConfigError(f"'module' must be a torch module, got {module!r}.")
+            raise ConfigError(f"'module' must be a torch module, got {in_words(module)}.")
         self.module = module
 
     def forward(self, latent: Tensor) -> Tensor:
+        self.latent_sampler.check(latent)
         samples = self.module(latent)
         if samples[0].numel() != torch.Size(self.out_shape).numel():
             raise ConfigError(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lightning_gantk.architectures import Architecture
 from lightning_gantk.architectures.base import AntisymmetricPair
 from lightning_gantk.architectures.layers import Dense, Layer, Serial, Sum
-from lightning_gantk.checks import whole
+from lightning_gantk.checks import in_words, whole
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators.base import Generator
 from lightning_gantk.generators.latent import LatentSampler
@@ -55,7 +55,7 @@ class NetworkGenerator(Generator):
     ):
         super().__init__(out_shape=out_shape)
         if not isinstance(architecture, Architecture):
-            raise ConfigError(f"'architecture' must be an architecture such as MLP(), got {architecture!r}.")
+            raise ConfigError(f"'architecture' must be an architecture such as MLP(), got {in_words(architecture)}.")
         width = architecture.usual_width if width is None else width
         whole("width", width)
         self.latent_sampler = LatentSampler(latent_dim)
@@ -72,6 +72,7 @@ class NetworkGenerator(Generator):
         return self.latent_sampler(n, device=device, generator=generator)
 
     def forward(self, latent: Tensor) -> Tensor:
+        self.latent_sampler.check(latent)
         return shaped(self.initial(latent) + self.network(latent), self.out_shape)
 
     def extra_repr(self) -> str:

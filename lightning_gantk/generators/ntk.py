@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_gantk.architectures import Architecture, Network
-from lightning_gantk.checks import whole
+from lightning_gantk.checks import in_words, whole
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators.base import Generator
 from lightning_gantk.generators.latent import LatentSampler
@@ -82,7 +82,7 @@ class NTKGenerator(Generator):
         self.kernel = LatentKernel(architecture, latent_dim)
         outputs = math.prod(self.out_shape)
         if initial is not None and not isinstance(initial, nn.Module):
-            raise ConfigError(f"'initial', g_0 of a generator, must be a torch module, got {initial!r}.")
+            raise ConfigError(f"'initial', g_0 of a generator, must be a torch module, got {in_words(initial)}.")
         self.initial = StartMap(latent_dim, outputs, start_scale, seed) if initial is None else initial
         self.initial.requires_grad_(False)
         latents = self.latent_sampler(n, generator=torch.Generator().manual_seed(seed))
@@ -116,10 +116,21 @@ class NTKGenerator(Generator):
         return latents.to("cpu" if device is None and generator is not None else device or source or "cpu")
 
     def forward(self, latent: Tensor) -> Tensor:
+        self.latent_sampler.check(latent)
         row = self._rows(latent)
         matrix = self.matrix[row] if (row >= 0).all() else self.kernel(latent, self.latents) / self.size
-        moved = _OfOwnRows.apply(self.weights, row, matrix)
-        return shaped(self.initial(latent).view(len(latent), -1) + moved, self.out_shape)
+        return self._start(latent) + shaped(_OfOwnRows.apply(self.weights, row, matrix), self.out_shape)
+
+    def _start(self, latent: Tensor) -> Tensor:
+        """g_0, ``(N, *out_shape)``; a module may give ``(N, d)``, as ``StartMap`` does."""
+        start = self.initial(latent)
+        if start.shape == (len(latent), math.prod(self.out_shape)):
+            return shaped(start, self.out_shape)
+        if start.shape != (len(latent), *self.out_shape):
+            raise ConfigError(
+                f"'initial' gives samples of shape {tuple(start.shape[1:])}, and out_shape is {self.out_shape}."
+            )
+        return start
 
     def _rows(self, latent: Tensor) -> Tensor:
         """The row of Z that each latent is, ``(N,)``; -1 of a latent that is none."""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lightning_gantk.checks import number, whole
+from lightning_gantk.checks import in_words, number, whole
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators.base import Generator
 from lightning_gantk.generators.latent import checked_labels
@@ -36,8 +36,9 @@ class Particles(Generator):
     Args:
         n: How many particles; None takes as many as given samples.
         out_shape: ``(d,)`` or ``(C, H, W)``.
-        start: Where they start: "normal" or "uniform" noise; or samples to copy: a tensor ``(N, *out_shape)``, the path
-            of an ``.npy`` or ``.pt`` file of one, or a data module, of which the first training samples are taken.
+        start: Where they start: "normal" or "uniform" noise; or samples to copy: a tensor or an array
+            ``(N, *out_shape)``, the path of an ``.npy`` or ``.pt`` file of one, or a data module, of which the first
+            training samples are taken.
         noise: Standard deviation of the normal noise, half width of the uniform one, or standard deviation of normal
             noise added to given samples. None: 1 where there is only noise, 0 for given samples.
         classes: How many classes, where each particle is to be of one: particle i is of class i mod ``classes``.
@@ -67,7 +68,7 @@ class Particles(Generator):
         n: int | None = 500,
         out_shape: Sequence[int] = (2,),
         *,
-        start: "str | Tensor | DataModule" = "normal",
+        start: "str | Tensor | np.ndarray | DataModule" = "normal",
         noise: float | None = None,
         per_particle: bool = False,
         classes: int | None = None,
@@ -133,6 +134,7 @@ class Particles(Generator):
 
     def forward(self, latent: Tensor) -> Tensor:
         """Copies of particles, which stay as they are when the optimizer moves the originals."""
+        check_numbers(latent)
         chosen = self.samples.index_select(0, latent)
         if chosen.ndim == 4:
             chosen = chosen.contiguous(memory_format=torch.channels_last)
@@ -152,12 +154,19 @@ class Particles(Generator):
     def extra_repr(self) -> str:
         return f"n={len(self.samples)}, out_shape={self.out_shape}, per_particle={self.per_particle}"
 
-    def _given(self, start: "str | Tensor | DataModule", n: int | None) -> Tensor:
+    def _given(self, start: "str | Tensor | np.ndarray | DataModule", n: int | None) -> Tensor:
         """The first ``n`` given samples, as a new float32 tensor."""
         if isinstance(start, str):
             source, found = f"the file {start!r}", _read(Path(start))
         elif isinstance(start, Tensor):
             source, found = "the tensor", start
+        elif isinstance(start, np.ndarray):
+            source, found = "the array", torch.from_numpy(start)
+        elif isinstance(start, type) or not hasattr(start, "prepare_data"):
+            raise ConfigError(
+                "'start' must be 'normal', 'uniform', a tensor (N, ...), an .npy or .pt file or a data module, "
+                f"got {in_words(start)}."
+            )
         else:
             start.prepare_data()
             start.setup("fit")
@@ -186,6 +195,13 @@ class _Scaled(torch.autograd.Function):
     def backward(ctx: Any, *upstreams: Tensor) -> tuple[Tensor, None]:
         (factors,), (upstream,) = ctx.saved_tensors, upstreams
         return factors.view(-1, *(1,) * (upstream.ndim - 1)) * upstream, None
+
+
+def check_numbers(latent: Tensor) -> None:
+    """Refuses latents of particles that are not their numbers ``(N,)``, with a ConfigError."""
+    if not isinstance(latent, Tensor) or latent.ndim != 1 or latent.dtype not in (torch.int64, torch.int32):
+        found = f"{latent.dtype} {tuple(latent.shape)}" if isinstance(latent, Tensor) else in_words(latent)
+        raise ConfigError(f"Latents of particles are their numbers, int64 (N,), got {found}: latent(n) draws them.")
 
 
 def _read(path: Path) -> Tensor:

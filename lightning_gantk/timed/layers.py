@@ -7,6 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from lightning_gantk.checks import sample_shape, wholes
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.timed.fourier_time import FourierTime
 
@@ -29,11 +30,12 @@ class TimedLayers(nn.Module):
         self, in_shape: Sequence[int], hidden: Sequence[int], outputs: int, *, embedding: int, frequency: float
     ):
         super().__init__()
-        if not hidden or any(isinstance(units, bool) or not isinstance(units, int) or units < 1 for units in hidden):
-            raise ConfigError(f"'hidden' must list positive whole numbers, got {list(hidden)}.")
-        self.in_shape = tuple(in_shape)
+        units = wholes("hidden", hidden)
+        if not units:
+            raise ConfigError("'hidden' must list positive whole numbers, at least one, got none.")
+        self.in_shape = sample_shape("in_shape", in_shape)
         self.time = FourierTime(embedding, frequency=frequency)
-        sizes = [math.prod(in_shape) + embedding, *hidden]
+        sizes = [math.prod(self.in_shape) + embedding, *units]
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(sizes):
             layers += [nn.Linear(fan_in, fan_out), nn.LeakyReLU(0.2)]

@@ -2,8 +2,10 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from lightning_gantk.architectures import MLP
 from lightning_gantk.errors import ConfigError
@@ -182,6 +184,9 @@ def test_kernel_of_a_network_generator_tends_to_that_of_the_infinite_one():
     [
         (lambda: CoupledParticles(5, coupling=1.5), r"number in \[0, 1\], a matrix or an architecture, got 1.5"),
         (lambda: CoupledParticles(5, coupling=True), "got True"),
+        (lambda: CoupledParticles(5, coupling=MLP, latent_dim=3), r"got the class MLP: make one of it, MLP\(...\)"),
+        (lambda: CoupledParticles(5, coupling="far"), "a matrix or an architecture, got 'far'"),
+        (lambda: CoupledParticles(2, coupling=np.array([[1, 0], [0.5, 1]])), "symmetric.*transpose by up to 0.5"),
         (lambda: CoupledParticles(5, coupling=torch.eye(4)), r"matrix \(5, 5\), got \(4, 4\)"),
         (lambda: CoupledParticles(5, coupling=2 * torch.eye(5)), "ones on its diagonal"),
         (lambda: CoupledParticles(5, coupling=1.5 - 0.5 * torch.eye(5)), "positive semidefinite"),
@@ -190,6 +195,9 @@ def test_kernel_of_a_network_generator_tends_to_that_of_the_infinite_one():
         (lambda: CoupledParticles(0), "'n' must be a whole number of at least 1"),
         (lambda: NTKGenerator(_BODY, 0, 3), "'n' must be a whole number of at least 1"),
         (lambda: NTKGenerator(0.3, 5, 3), "architecture such as MLP"),
+        (lambda: NTKGenerator(MLP, 5, 3), "got the class MLP: make one of it"),
+        (lambda: NetworkGenerator(MLP), "got the class MLP: make one of it"),
+        (lambda: NTKGenerator(_BODY, 5, 3, initial=StartMap(3, 4))(torch.zeros(1, 3)), "'initial' gives samples.*4"),
         (lambda: NTKGenerator(_BODY, 5, 0), "'latent_dim' must be"),
         (lambda: NTKGenerator(_BODY, 5, 3, start_scale=-1.0), "'start_scale' must be a number of at least 0"),
         (lambda: NTKGenerator(_BODY, 5, 3, initial="here"), "'initial'.*torch module"),
@@ -214,3 +222,18 @@ def test_latents_that_share_their_first_coordinate_are_told_apart():
         torch.cat([generator.latents[chosen], generator.latents[4:5] + torch.tensor([0.0, 1.0, 0.0])])
     )
     assert row.tolist() == [*chosen.tolist(), -1]
+
+
+@pytest.mark.parametrize("given", [np.eye(3), [[1, 0, 0], [0, 1, 0], [0, 0, 1]], torch.eye(3).double()], ids=type)
+def test_coupling_is_a_matrix_of_any_kind(given):
+    assert torch.equal(CoupledParticles(3, coupling=given).coupling, torch.eye(3))
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 4), (1, 4, 4), (2,)])
+def test_start_of_an_infinite_generator_may_be_any_generator(shape):
+    """Of images too, in channels-last memory or not: nothing has been learnt, so that samples are those of g_0."""
+    flat = nn.Sequential(nn.Linear(3, math.prod(shape)), nn.Unflatten(1, shape))
+    for initial in (NetworkGenerator(_BODY, 4, 3, shape), flat):
+        generator = NTKGenerator(_BODY, 5, 3, shape, initial=initial)
+        latent = generator.latent(4)
+        torch.testing.assert_close(generator(latent), initial(latent), rtol=0, atol=0)

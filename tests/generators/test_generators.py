@@ -1,11 +1,27 @@
 """Generators: shapes, ranges, memory layout, latents, and what they refuse."""
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from lightning_gantk.architectures import MLP
 from lightning_gantk.architectures.activations import ACTIVATIONS
+from lightning_gantk.denoisers import MLPDenoiser, UNet
 from lightning_gantk.errors import ConfigError
-from lightning_gantk.generators import DCGANGenerator, Generator, LatentSampler, MLPGenerator
+from lightning_gantk.flows import FlowGenerator, TimedDCGAN, TimedMLP
+from lightning_gantk.generators import (
+    CoupledParticles,
+    DCGANGenerator,
+    FromModule,
+    Generator,
+    LatentSampler,
+    MLPGenerator,
+    NetworkGenerator,
+    NTKGenerator,
+    Particles,
+)
+from lightning_gantk.losses import Vanilla
 
 IMAGES = [(1, 28, 28), (1, 32, 32), (3, 32, 32), (3, 64, 64), (1, 8, 12), (3, 40, 48)]
 
@@ -116,6 +132,64 @@ def test_parameter_of_an_activation_has_its_effect():
 def test_mlp_refuses_what_makes_no_sense(options, message):
     with pytest.raises(ConfigError, match=message):
         MLPGenerator(**options)
+
+
+_KINDS = [
+    lambda shape: MLPGenerator(shape, 3, (4,)),
+    lambda shape: DCGANGenerator(shape, 3, 4),
+    lambda shape: FromModule(nn.Linear(3, 2), shape, 3),
+    lambda shape: NetworkGenerator(MLP(1), 4, 3, shape),
+    lambda shape: NTKGenerator(MLP(1), 4, 3, shape),
+    lambda shape: Particles(4, shape),
+    lambda shape: CoupledParticles(4, shape),
+    lambda shape: FlowGenerator(TimedMLP((2,), (4,), embedding=4), Vanilla(), shape, steps=2),
+    lambda shape: TimedMLP(shape, (4,), embedding=4),
+    lambda shape: MLPDenoiser(shape, (4,), embedding=4),
+    lambda shape: TimedDCGAN(shape),
+    lambda shape: UNet(shape),
+]
+
+
+@pytest.mark.parametrize("make", _KINDS)
+def test_shape_that_is_a_number_is_explained_by_all(make):
+    with pytest.raises(ConfigError, match=r"got 16: vectors of 16 coordinates have the shape \(16,\)"):
+        make(16)
+    for wrong in ("16", None, (2.0,), (True,), (2, 3), torch.zeros(8)):
+        with pytest.raises(ConfigError, match=r"_shape' must be \(channels, height, width\) or \(dimension,\)"):
+            make(wrong)
+
+
+@pytest.mark.parametrize("shape", [[2], torch.Size([2]), np.array([2]), torch.tensor([2]), (np.int64(2),)], ids=repr)
+def test_shape_is_any_list_of_whole_numbers(shape):
+    assert Particles(4, shape).out_shape == (2,)
+    assert type(Particles(4, shape).out_shape[0]) is int
+
+
+@pytest.mark.parametrize("make", _KINDS[:5])
+def test_latents_of_another_shape_or_kind_are_explained(make):
+    generator = make((1, 8, 8) if make is _KINDS[1] else (2,))
+    for wrong in (torch.zeros(5, 2), torch.zeros(3), torch.zeros(5, 3, 1), torch.zeros(5, 3).long(), np.zeros((5, 3))):
+        with pytest.raises(ConfigError, match=r"tensor \(n, 3\) of floating-point numbers, got .*: latent\(n\) of"):
+            generator(wrong)
+
+
+@pytest.mark.parametrize("make", _KINDS[5:7])
+def test_latents_of_particles_that_are_no_numbers_of_theirs_are_explained(make):
+    for wrong in (torch.zeros(5, 2).long(), torch.zeros(3), [0, 1]):
+        with pytest.raises(ConfigError, match=r"their numbers, int64 \(N,\), got .*: latent\(n\) draws them"):
+            make((2,))(wrong)
+
+
+def test_latents_with_a_class_say_so():
+    with pytest.raises(ConfigError, match=r"\(n, 7\) of floating-point numbers, 4 of them of the class, got .* \(5"):
+        MLPGenerator((2,), 3, (4,), classes=4)(torch.zeros(5, 3))
+
+
+@pytest.mark.parametrize("hidden", [8, "8", (3, 0), (2.0,), (True,)])
+def test_hidden_layers_that_are_no_list_of_numbers_are_refused(hidden):
+    for make in (MLPGenerator, TimedMLP):
+        with pytest.raises(ConfigError, match="'hidden' must list positive whole numbers, got "):
+            make(hidden=hidden)
 
 
 @pytest.mark.parametrize(("upsampling", "flat"), [("nearest", True), ("transposed", False)])

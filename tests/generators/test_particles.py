@@ -109,6 +109,7 @@ def test_particles_start_from_given_samples(tmp_path):
     data.setup()
     for start, expected in (
         (given, given),
+        (given.numpy(), given),
         (str(tmp_path / "start.npy"), given),
         (str(tmp_path / "start.pt"), given),
         (data, data.train_dataset),
@@ -130,6 +131,8 @@ def test_particles_start_from_given_samples(tmp_path):
         ({"start": torch.randn(600, 3)}, r"\(600, 3\).*\(N, 2\)"),
         ({"start": "nowhere.npy"}, "cannot be read from 'nowhere.npy'"),
         ({"start": "gaussian"}, "'normal', 'uniform' or"),
+        ({"start": [[0.0, 0.0]]}, r"a data module, got \[\[0.0, 0.0\]\]"),
+        ({"start": TinyData}, "got the class TinyData: make one of it"),
     ],
 )
 def test_particles_refuse_what_cannot_be(options, message):
