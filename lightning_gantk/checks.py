@@ -8,6 +8,7 @@ from typing import Any
 from lightning_gantk.errors import ConfigError
 
 _FEW = 4  # numbers of an array that a message shows
+_LONGEST = 120  # characters of what it shows
 
 
 def whole(name: str, value: Any, least: int = 1, *, of: str = "", or_none: bool = False) -> None:
@@ -86,17 +87,18 @@ def sample_shape(name: str, value: Any) -> tuple[int, ...]:
 def in_words(value: Any) -> str:
     """What was given in the place of something else, in the words of a message, on one line.
 
-    A class is told from what is made of it, and an array is told by its shape.
+    A class is told from what is made of it; of an array the shape is told, and of what needs many words its kind alone.
     """
     if isinstance(value, type):
         return f"the class {value.__name__}: make one of it, {value.__name__}(...)"
     if math.prod(getattr(value, "shape", ())) > _FEW:
         return f"{type(value).__name__} of shape {tuple(value.shape)}"
-    return " ".join(repr(value).split())
+    words = repr(value)
+    return words if "\n" not in words and len(words) <= _LONGEST else type(value).__name__
 
 
 def _is_whole(value: Any, least: int = 1) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and value >= least
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
 
 def _items(value: Any) -> Sequence[Any] | None:

@@ -73,6 +73,24 @@ _NTK = {
 }
 _OWN = "from lightning_gantk.losses import AdversarialLoss\n{}\n"
 
+_KERNEL = "--model.discriminator.init_args.architecture null --model.discriminator.init_args.kernel"
+_OWN_KERNEL = {
+    **_NTK,
+    "own.py": """
+import torch
+import jax.numpy as jnp
+from lightning_gantk.kernels import Kernel
+def apart(x, y):
+    return ((x.reshape(len(x), 1, -1) - y.reshape(1, len(y), -1)) ** 2).sum(-1)
+class Rooted(Kernel):
+    def __call__(self, x, y): return jnp.exp(-jnp.sqrt(apart(x, y)) ** 2)
+class Torch(Kernel):
+    def __call__(self, x, y): return torch.exp(-apart(x, y))
+class Turned(Kernel):
+    def __call__(self, x, y): return jnp.exp(-apart(y, x))
+""",
+}
+
 MISTAKES = [
     # Words
     Mistake("fti", "no command 'fti'; did you mean fit", quick=True),
@@ -245,6 +263,9 @@ MISTAKES = [
     Mistake("--config ntk.yaml --model.discriminator.init_args.dtype half", "dtype.*half", _NTK),
     Mistake("--config ntk.yaml --model.discriminator.init_args.width 3", "no option 'width'", _NTK),
     Mistake("--config ntk.yaml --model.discriminator.init_args.loss 3", "loss.*3", _NTK),
+    Mistake(f"--config ntk.yaml {_KERNEL} own.Rooted", "derivative of Rooted is no number.*coincide", _OWN_KERNEL),
+    Mistake(f"--config ntk.yaml {_KERNEL} own.Torch", "Torch fails on JAX arrays.*written in jax.numpy", _OWN_KERNEL),
+    Mistake(f"--config ntk.yaml {_KERNEL} own.Turned", "Turned must give the Gram matrix", _OWN_KERNEL),
     # Other commands
     Mistake("compare run nothing.yaml", "no specification nothing.yaml", quick=True),
     Mistake("compare", "run.*status.*report|command", quick=True),

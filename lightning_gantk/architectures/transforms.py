@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from lightning_gantk.architectures.base import Architecture
 from lightning_gantk.architectures.layers import Layer, Shape
+from lightning_gantk.checks import in_words
 from lightning_gantk.errors import ConfigError
 
 Transform = Literal["identity", "tanh", "atanh"]
@@ -43,6 +44,9 @@ class Transformed(Architecture):
 
     def __init__(self, architecture: Architecture, transform: Transform = "tanh"):
         check_transform(transform)
+        if not isinstance(architecture, Architecture):
+            found = in_words(architecture)
+            raise ConfigError(f"Transformed takes an architecture, TransformedKernel a kernel; got {found}.")
         self.architecture = architecture
         self.transform: Transform = transform
         self.usual_width = architecture.usual_width

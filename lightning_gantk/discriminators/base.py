@@ -5,12 +5,14 @@ import math
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from numbers import Real
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lightning_gantk.checks import in_words
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.losses import IPM, AdversarialLoss
 from lightning_gantk.processes import gathered
@@ -58,9 +60,9 @@ class Discriminator(nn.Module, ABC):
     def __init__(self, *, loss: AdversarialLoss | None, time: float | None):
         super().__init__()
         if not isinstance(loss, AdversarialLoss):
-            raise ConfigError(f"'loss' must be an AdversarialLoss such as IPM() or LSGAN(), got {loss!r}.")
-        if time is not None and (not math.isfinite(time) or time < 0):
-            raise ConfigError(f"The discriminator's training time must be at least 0, got time={time}.")
+            raise ConfigError(f"'loss' must be an AdversarialLoss such as IPM() or LSGAN(), got {in_words(loss)}.")
+        if time is not None and not (isinstance(time, Real) and 0 <= float(time) < math.inf):
+            raise ConfigError(f"The discriminator's training time must be at least 0, got time={in_words(time)}.")
         self.loss, self.time = loss, time
         self.conditions = 0
 
@@ -181,6 +183,12 @@ def optimizers_without_state(discriminator: Discriminator) -> list[str]:
 def check_batch(real: Tensor, fake: Tensor) -> None:
     """Refuses batches that no discriminator can be trained on."""
     for name, batch in (("real", real), ("fake", fake)):
+        if not isinstance(batch, Tensor) or not batch.is_floating_point():
+            kind = batch.dtype if isinstance(batch, Tensor) else in_words(batch)
+            raise ConfigError(
+                f"'{name}' must be a torch tensor of floating-point numbers, (N, d) or (N, C, H, W), got {kind}: "
+                "torch.as_tensor(samples).float() is one."
+            )
         if batch.ndim < 2 or len(batch) == 0:
             raise ConfigError(
                 f"'{name}' must be a batch of at least one sample, (N, d) or (N, C, H, W), got {tuple(batch.shape)}."

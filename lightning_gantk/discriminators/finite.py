@@ -12,7 +12,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from lightning_gantk.architectures import Architecture, Network
 from lightning_gantk.architectures.base import AntisymmetricPair
 from lightning_gantk.architectures.layers import NTKConv, NTKDense
-from lightning_gantk.checks import whole
+from lightning_gantk.checks import in_words, whole
 from lightning_gantk.discriminators.base import Discriminator, check_batch, fitting_alone
 from lightning_gantk.discriminators.gradient_penalty import GradientPenalty, Place
 from lightning_gantk.discriminators.initial import InitialFunction
@@ -88,7 +88,11 @@ class FiniteDiscriminator(Discriminator):
     ):
         super().__init__(loss=loss, time=time)
         if not isinstance(architecture, Architecture | nn.Module):
-            raise ConfigError(f"'architecture' must be an Architecture or a torch module, got {architecture!r}.")
+            raise ConfigError(
+                f"'architecture' must be an Architecture or a torch module, got {in_words(architecture)}."
+            )
+        if not isinstance(initial, InitialFunction | None):
+            raise ConfigError(f"'initial' must be an InitialFunction, of an architecture say, got {in_words(initial)}.")
         whole("steps", steps)
         whole("width", width, or_none=True)
         if (time is None) == (optimizer is None):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_gantk.architectures import Architecture, Network
-from lightning_gantk.checks import whole
+from lightning_gantk.checks import in_words, whole
 from lightning_gantk.errors import ConfigError
 
 
@@ -43,7 +43,7 @@ class InitialFunction(nn.Module):
     ) -> None:
         super().__init__()
         if not isinstance(function, Architecture | nn.Module):
-            raise ConfigError(f"f_0 must be an Architecture or a torch module, got {function!r}.")
+            raise ConfigError(f"f_0 must be an Architecture or a torch module, got {in_words(function)}.")
         whole("width", width)
         self.width, self.scale, self.seed = width, scale, seed
         self._given = (function,)  # in a tuple, so that torch does not register a module twice

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, jvp, vjp
 
 from lightning_gantk.architectures import Architecture, Network
-from lightning_gantk.checks import number, whole
+from lightning_gantk.checks import in_words, number, whole
 from lightning_gantk.discriminators.base import Discriminator, check_batch, fitting_alone
 from lightning_gantk.discriminators.tangent_flow import TangentFlow
 from lightning_gantk.empirical import empirical_ntk, parameters_of
@@ -72,7 +72,7 @@ class LinearizedDiscriminator(Discriminator):
     ):
         super().__init__(loss=loss, time=time)
         if not isinstance(network, Architecture | nn.Module):
-            raise ConfigError(f"'network' must be an Architecture or a torch module, got {network!r}.")
+            raise ConfigError(f"'network' must be an Architecture or a torch module, got {in_words(network)}.")
         if time is None:
             raise ConfigError("A linearised discriminator needs a training time, got time=None.")
         whole("width", width, or_none=True)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lightning_gantk.architectures import Architecture, Network
 from lightning_gantk.architectures.layers import NTKDense
-from lightning_gantk.checks import number, whole
+from lightning_gantk.checks import in_words, number, whole
 from lightning_gantk.discriminators.base import Discriminator, check_batch
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.losses import IPM, AdversarialLoss
@@ -84,7 +84,9 @@ class MomentEmbedding(Discriminator):
         if not isinstance(self.loss, IPM):
             raise ConfigError(f"MomentEmbedding has the witness of IPM: its loss must be IPM, got {loss!r}.")
         if not isinstance(architecture, Architecture | nn.Module):
-            raise ConfigError(f"'architecture' must be an Architecture or a torch module, got {architecture!r}.")
+            raise ConfigError(
+                f"'architecture' must be an Architecture or a torch module, got {in_words(architecture)}."
+            )
         for name, count in (("width", width), ("components", components)):
             whole(name, count, or_none=True)
         for name, value in (("second", second), ("whitening", whitening)):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from lightning_gantk import bridge
 from lightning_gantk.architectures import Architecture
+from lightning_gantk.checks import in_words
 from lightning_gantk.discriminators.base import Discriminator, check_batch, fitting_alone
 from lightning_gantk.discriminators.batch_sizes import BatchSizes
 from lightning_gantk.discriminators.fitted_fakes import FittedFakes
@@ -117,37 +119,43 @@ class NTKDiscriminator(Discriminator):
     ):
         super().__init__(loss=loss, time=time)
         if (kernel is None) == (architecture is None):
+            found = f"kernel={in_words(kernel)}, architecture={in_words(architecture)}"
             raise ConfigError(
                 "An infinite-width discriminator follows from either an architecture or a kernel such as "
-                f"RBF(gamma=0.5): give one of the two, got kernel={kernel!r}, architecture={architecture!r}. In YAML "
-                "null takes away what an earlier file gives."
+                f"RBF(gamma=0.5): give one of the two, got {found}. In YAML null takes away "
+                "what an earlier file gives."
             )
         if not isinstance(architecture, Architecture | None):
             raise ConfigError(
-                f"'architecture' must be an architecture such as MLP() or DCGAN(), got {architecture!r}; "
-                "a kernel is given as 'kernel'."
+                f"'architecture' must be an architecture such as MLP() or DCGAN(), got {in_words(architecture)}; a "
+                "kernel is given as 'kernel'."
             )
         if time is None:
             raise ConfigError("An infinite-width discriminator needs a training time, got time=None.")
         if dtype not in ("float32", "float64"):
             raise ConfigError(f"'dtype' must be 'float32' or 'float64', got {dtype!r}.")
-        if rtol is not None and not 0 < rtol < 1:
-            raise ConfigError(f"'rtol' must lie between 0 and 1, got {rtol}.")
+        if rtol is not None and not (isinstance(rtol, Real) and 0 < rtol < 1):
+            raise ConfigError(f"'rtol' must lie between 0 and 1, got {in_words(rtol)}.")
         resolution = Resolution(check_every, dtype)
         bridge.prepare(torch.device("cpu"))
-        from lightning_gantk.kernels.dynamics.gradient_flow import default_rtol
+        from lightning_gantk.kernels.dynamics.gradient_flow import GradientFlow, default_rtol
+        from lightning_gantk.kernels.given import kernel_of
 
         landmarks = None if features is None else Landmarks(features)
         options = inertia, keep, decay, solution, ridge, gradient_penalty, features
         training = Training(self.loss, float(time), rtol or default_rtol(dtype), *options)
         given = architecture or kernel
         assert given is not None  # it is one of the two
-        self.kernel = _as_kernel(given, kind)
+        self.kernel = kernel_of(given, kind)
         if self.kernel.conditional and self.loss.slopes != "constant":
             raise ConfigError(
                 f"{self.kernel!r} is positive definite only for weights of sum 0, which IPM has and {self.loss!r} has "
                 "not: take IPM, or a kernel such as EnergyDistance."
             )
+        if not isinstance(initial, InitialFunction | None):
+            raise ConfigError(f"'initial' must be an InitialFunction, of an architecture say, got {in_words(initial)}.")
+        if not isinstance(flow, GradientFlow | None):
+            raise ConfigError(f"'flow' must be a GradientFlow of kernels.dynamics, got {in_words(flow)}.")
         self.dtype, self.initial, self.inertia = dtype, initial, inertia
         self._training, self._flow = training, flow or training.flow()
         if landmarks is not None:
@@ -159,8 +167,8 @@ class NTKDiscriminator(Discriminator):
             raise ConfigError("A discriminator that is kept starts from f = 0: leave 'initial' out.")
         if gradient_penalty and initial is not None:
             raise ConfigError("With a gradient penalty f starts from 0: leave 'initial' out.")
-        if not 0 < forget <= 1:
-            raise ConfigError(f"'forget' must be above 0 and at most 1, got {forget}.")
+        if not (isinstance(forget, Real) and 0 < forget <= 1):
+            raise ConfigError(f"'forget' must be above 0 and at most 1, got {in_words(forget)}.")
         self.kept = Kept(math.exp(-decay * time), forget) if keep else None
         self.resolution = resolution
         if gradient_penalty or landmarks:
@@ -168,6 +176,7 @@ class NTKDiscriminator(Discriminator):
         self._whole: tuple[int, int] | None = None  # how many reals and fakes there are, where a part of them is fitted
         self._trained: Any = None
         self._in_shape: tuple[int, ...] | None = None
+        self._tried: set[tuple[int, ...]] = set()  # shapes of samples that the kernel was tried on
         self._device: torch.device | None = None
         self._compile_anew()
 
@@ -220,6 +229,7 @@ class NTKDiscriminator(Discriminator):
         self._use(real.device)
         with self._compiled.precision():
             fakes = self._cross(fake, "fake")
+            self._try_kernel(fakes)
             reals = self._cross(real, "real", beside=len(fakes))
             f_0 = self._start((fake, len(fakes)), (real, len(reals)))
         problem = reals, fakes, *_counts(real, fake, self._whole), f_0, self._messages()
@@ -324,7 +334,9 @@ class NTKDiscriminator(Discriminator):
             if self._gram is None:
                 kernel = self.kernel  # no closure over self, which would live on until the garbage collector comes
                 self._gram = jax.jit(lambda points: expansion.gram(kernel, points))
-            return bridge.to_torch(self._gram(bridge.to_jax(bridge.cast(x, wide))))
+            points = bridge.to_jax(bridge.cast(x, wide))
+            self._try_kernel(points)
+            return bridge.to_torch(self._gram(points))
 
     @property
     def has_witness(self) -> bool:
@@ -443,6 +455,14 @@ class NTKDiscriminator(Discriminator):
         wide = torch.float64 if self.dtype == "float64" and batch.dtype == torch.float64 else torch.float32
         return bridge.cast(batch.detach(), wide)
 
+    def _try_kernel(self, samples: Any) -> None:
+        """Refuses a kernel that cannot be trained by; once for samples of a shape, on the first batch ``(N, ...)``."""
+        if self._in_shape is not None and self._in_shape not in self._tried:
+            from lightning_gantk.kernels.given import check_on
+
+            check_on(self.kernel, samples)
+            self._tried.add(self._in_shape)
+
     def _use(self, device: torch.device) -> None:
         if device != self._device:
             bridge.prepare(device)
@@ -471,15 +491,3 @@ def _counts(real: Tensor, fake: Tensor, whole: tuple[int, int] | None) -> tuple[
     if whole is None:
         return len(real), len(fake)
     return (len(real), whole[0]), (len(fake), whole[1])
-
-
-def _as_kernel(kernel: "Architecture | Kernel | Callable", kind: Literal["ntk", "nngp"]) -> "Kernel":
-    from lightning_gantk.kernels.base import FunctionKernel, Kernel
-
-    if isinstance(kernel, Architecture):
-        return kernel.kernel(kind)
-    if isinstance(kernel, Kernel):
-        return kernel
-    if callable(kernel):
-        return FunctionKernel(kernel)
-    raise ConfigError(f"'kernel' must be an architecture or a kernel such as RBF(gamma=0.5), got {kernel!r}.")

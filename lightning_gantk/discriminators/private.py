@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_gantk.architectures import Architecture, Network
-from lightning_gantk.checks import whole
+from lightning_gantk.checks import in_words, whole
 from lightning_gantk.discriminators.base import Discriminator, check_batch
 from lightning_gantk.discriminators.labels import parted, shape_without_label
 from lightning_gantk.empirical import features
@@ -85,7 +85,7 @@ class PrivateMeanEmbedding(Discriminator):
     ):
         super().__init__(loss=IPM(), time=None)
         if not isinstance(network, Architecture | nn.Module):
-            raise ConfigError(f"'network' must be an Architecture or a torch module, got {network!r}.")
+            raise ConfigError(f"'network' must be an Architecture or a torch module, got {in_words(network)}.")
         whole("width", width, or_none=True)
         whole("classes", classes, 2, or_none=True)
         self.sigma = gaussian_sigma(epsilon, delta)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from torch import Tensor
 
+from lightning_gantk.checks import in_words
 from lightning_gantk.discriminators.base import Discriminator
 from lightning_gantk.errors import ConfigError
 
@@ -33,7 +34,7 @@ class Wrapper(Discriminator):
     def __init__(self, discriminator: Discriminator):
         name = type(self).__name__
         if not isinstance(discriminator, Discriminator):
-            raise ConfigError(f"{name} needs a discriminator, got {discriminator!r}.")
+            raise ConfigError(f"{name} needs a discriminator, got {in_words(discriminator)}.")
         if not discriminator.scores_all_alike:
             inner = type(discriminator).__name__
             why = "is differentiated through its own training" if discriminator.single_level else "scores noisy fakes"

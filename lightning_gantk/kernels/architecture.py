@@ -12,7 +12,7 @@ from lightning_gantk.architectures.limit import registered
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.kernels import neural_tangents
 from lightning_gantk.kernels.backends import native, pallas, tiles
-from lightning_gantk.kernels.backends.base import Backend, Differentiable, differentiable_gram
+from lightning_gantk.kernels.backends.base import Backend, Differentiable, check_samples, differentiable_gram
 from lightning_gantk.kernels.backends.directions import DifferentiableDirections, Directions
 from lightning_gantk.kernels.backends.jax_images import JaxImages
 from lightning_gantk.kernels.backends.jax_vectors import JaxVectors
@@ -75,6 +75,7 @@ class ArchitectureKernel(Kernel):
             self._stax = stax_layer(self._layer, neural_tangents.load().stax)[2]
 
     def __call__(self, x: jax.Array, y: jax.Array) -> jax.Array:
+        check_samples(x, y)
         if self._stax is not None:
             with jax.default_matmul_precision("highest"):
                 return self._stax(x, y, self.kind)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 class Kernel(ABC):
     """A positive definite kernel. One of your own needs ``__call__`` alone, differentiable by JAX in its first
-    argument.
+    argument, also where two samples coincide: a square root of their distance has no derivative there, and gives NaN.
+    It is refused; ``kernels.distance.length`` takes roots that have one.
 
     Attributes:
         conditional: Whether sums ``w^T K w`` are sure to be positive only for weights of sum 0. Such a kernel takes
@@ -69,6 +70,9 @@ class Kernel(ABC):
             ConfigError: If it is not known.
         """
         raise ConfigError(f"{self!r} does not say what the second derivatives are at its diagonal; RBF does.")
+
+    def __repr__(self) -> str:
+        return type(self).__name__
 
     def floats_per_pair(self, in_shape: tuple[int, ...]) -> int:
         """Working memory for one pair of samples with the gradient, in numbers; decides the size of the tiles where

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.kernels.backends import tiles
-from lightning_gantk.kernels.backends.base import Backend, differentiable_gram
+from lightning_gantk.kernels.backends.base import Backend, check_samples, differentiable_gram
 from lightning_gantk.kernels.backends.jax_vectors import JaxVectors
 from lightning_gantk.kernels.backends.platforms import ByPlatform
 from lightning_gantk.kernels.base import Kernel
@@ -41,6 +41,7 @@ class DistanceKernel(Kernel):
         """
 
     def __call__(self, x: Array, y: Array) -> Array:
+        check_samples(x, y)
         backend = self._in_jax(math.prod(x.shape[1:]), tiles.CPU)
         return differentiable_gram(backend, backend, x, y)
 

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 
 from lightning_gantk.architectures.limit import registered
 from lightning_gantk.architectures.transforms import LIMIT, Transform, Transformed, check_transform
+from lightning_gantk.checks import in_words
+from lightning_gantk.errors import ConfigError
 from lightning_gantk.kernels.backends.base import Backend
 from lightning_gantk.kernels.base import Kernel
 
@@ -41,6 +43,8 @@ class TransformedKernel(Kernel):
 
     def __init__(self, kernel: Kernel, transform: Transform = "tanh"):
         check_transform(transform)
+        if not isinstance(kernel, Kernel):
+            raise ConfigError(f"TransformedKernel takes a kernel, Transformed an architecture; got {in_words(kernel)}.")
         self.kernel, self.transform, self.conditional = kernel, transform, kernel.conditional
 
     def __call__(self, x: jax.Array, y: jax.Array) -> jax.Array:

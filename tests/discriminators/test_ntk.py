@@ -4,16 +4,18 @@ import copy
 import pickle
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
 
 from lightning_gantk import bridge
-from lightning_gantk.architectures import DCGAN, MLP
-from lightning_gantk.discriminators import NTKDiscriminator
+from lightning_gantk.architectures import DCGAN, MLP, Transformed
+from lightning_gantk.discriminators import FiniteDiscriminator, NTKDiscriminator
 from lightning_gantk.discriminators.base import fitting_alone
 from lightning_gantk.errors import ConfigError, TrainingDiverged
-from lightning_gantk.kernels import RBF
+from lightning_gantk.kernels import RBF, Kernel, TransformedKernel
+from lightning_gantk.kernels.distance import DistanceKernel, length
 from lightning_gantk.losses import IPM, LSGAN, Hinge, Vanilla
 
 
@@ -319,9 +321,108 @@ def test_any_callable_is_a_kernel():
     torch.testing.assert_close(linear(x), x @ (fake.mean(0) - real.mean(0)), rtol=1e-5, atol=1e-5)
 
 
+class Rooted(Kernel):
+    """A Gaussian kernel of a distance that is a root: NaN is JAX's derivative where samples coincide."""
+
+    def __init__(self, root):
+        self.root = root
+
+    def __call__(self, x, y):
+        return jnp.exp(-(self.root(jnp.sum((x[:, None] - y[None]) ** 2, -1)) ** 2))
+
+
+class RootedOfDistance(DistanceKernel):
+    def of_distance(self, v, q_x, q_y, dimensions):
+        return jnp.exp(-jnp.sqrt(v))
+
+
+@pytest.mark.parametrize(
+    "kernel", [Rooted(jnp.sqrt), RootedOfDistance(), TransformedKernel(Rooted(jnp.sqrt))], ids=repr
+)
+def test_kernel_without_a_derivative_where_samples_coincide_is_refused(kernel):
+    discriminator = NTKDiscriminator(kernel, IPM())
+    for _ in range(2):  # the second time too
+        with pytest.raises(ConfigError, match=r"derivative of .*Rooted.* coincide.*kernels.distance.length\(v\)"):
+            discriminator.fit(*_batch())
+    with pytest.raises(ConfigError, match="derivative of"):
+        discriminator.gram(_batch()[0])
+
+
+def test_kernel_whose_root_is_guarded_is_taken():
+    real, fake = _batch()
+    discriminator = NTKDiscriminator(Rooted(length), IPM())
+    discriminator.fit(real, fake)
+    x = fake.requires_grad_()
+    discriminator(x).sum().backward()
+    assert x.grad.isfinite().all()
+
+
+def test_kernel_is_tried_once_for_a_shape_of_samples():
+    calls = []
+
+    def kernel(x, y):
+        calls.append(x.shape)
+        return x @ y.T
+
+    discriminator = NTKDiscriminator(kernel, IPM())
+    discriminator.fit(*_batch())
+    first = len(calls)
+    discriminator.fit(*_batch(seed=1))
+    assert len(calls) == first > 0
+    discriminator.fit(*_batch(1, 1, shape=(2,)))  # of a batch of one, too
+    assert calls[-1][1:] == (2,)
+
+
+def test_samples_that_are_no_numbers_are_not_laid_to_the_kernel():
+    real, fake = _batch()
+    discriminator = NTKDiscriminator(lambda x, y: jnp.exp(x @ y.T), IPM())
+    discriminator.fit(real, fake * float("nan"))
+    assert discriminator(fake).isnan().all()
+
+
+@pytest.mark.parametrize(
+    ("kernel", "message"),
+    [
+        (lambda x, y: y @ x.T, r"Gram matrix \(N, M\).*of 2 and 3 samples it gives float32 \(3, 2\)"),
+        (lambda x, y: jnp.sum(x) * jnp.sum(y), r"it gives float32 \(\)"),
+        (lambda x, y: (x @ y.T > 0).astype(int), r"it gives int32 \(2, 3\)"),
+        (lambda x, y: torch.ones(len(x), len(y)), "no array of JAX but a Tensor"),
+        (lambda x, y: torch.exp(x @ y.T), "fails on JAX arrays .* TypeError: .*written in jax.numpy, without torch"),
+        (lambda x, y: np.exp(x @ y.T), "fails on JAX arrays .* TracerArrayConversionError: .*without torch and numpy"),
+        (lambda x: x, "fails on JAX arrays .* positional argument"),
+        (lambda x, y: jnp.log(0 * x @ y.T), "of a sample with itself is -inf: it must be finite"),
+    ],
+)
+def test_kernel_that_gives_no_gram_matrix_is_refused(kernel, message):
+    with pytest.raises(ConfigError, match=message):
+        NTKDiscriminator(kernel, IPM()).fit(*_batch())
+
+
+@pytest.mark.parametrize("make", [lambda: NTKDiscriminator(RBF(), IPM()), lambda: FiniteDiscriminator(MLP(1), IPM())])
+@pytest.mark.parametrize(
+    "batch", [np.ones((3, 2)), [[1.0, 2.0]], torch.ones(3, 2).long()], ids=["array", "list", "int"]
+)
+def test_batches_that_are_no_tensors_of_numbers_are_refused(make, batch):
+    with pytest.raises(ConfigError, match=r"'real' must be a torch tensor of floating.*torch.as_tensor\(samples\)"):
+        make().fit(batch, batch)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: NTKDiscriminator(RBF, IPM()), r"such as RBF\(gamma=0.5\), got the class RBF: make one of it, RBF\("),
+        (lambda: NTKDiscriminator(MLP, IPM()), "got the class MLP: make one of it"),
+        (lambda: NTKDiscriminator(architecture=MLP, loss=IPM()), "got the class MLP: make one of it"),
+        (lambda: NTKDiscriminator(RBF(), IPM), "got the class IPM: make one of it"),
+        (lambda: FiniteDiscriminator(MLP, IPM()), "got the class MLP: make one of it"),
+        (lambda: TransformedKernel(RBF), "TransformedKernel takes a kernel.*got the class RBF"),
+        (lambda: Transformed(RBF()), r"Transformed takes an architecture, TransformedKernel a kernel; got RBF\("),
+        (lambda: NTKDiscriminator(MLP(), IPM(), time="1"), "at least 0, got time='1'"),
+        (lambda: NTKDiscriminator(MLP(), IPM(), rtol="1"), "'rtol' must lie between 0 and 1, got '1'"),
+        (lambda: NTKDiscriminator(MLP(), IPM(), forget="1"), "'forget' must be above 0 .*, got '1'"),
+        (lambda: NTKDiscriminator(MLP(), IPM(), flow="heavy"), "'flow' must be a GradientFlow .*got 'heavy'"),
+        (lambda: NTKDiscriminator(MLP(), IPM(), initial=MLP()), "'initial' must be an InitialFunction"),
+        (lambda: FiniteDiscriminator(MLP(), IPM(), initial=MLP()), "'initial' must be an InitialFunction"),
         (lambda: NTKDiscriminator(MLP(), IPM(), time=-1.0), "at least 0, got time=-1"),
         (lambda: NTKDiscriminator(MLP(), IPM(), time=float("nan")), "at least 0, got time=nan"),
         (lambda: NTKDiscriminator(MLP(), IPM(), time=None), "needs a training time"),

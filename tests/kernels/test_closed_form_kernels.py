@@ -139,6 +139,15 @@ def test_the_energy_kernel_gives_the_energy_distance():
     assert found.item() == pytest.approx((2 * means[0] - means[1] - means[2]).item(), rel=1e-9)
 
 
+@pytest.mark.parametrize("kernel", [RBF(), MLP(1).kernel()], ids=repr)
+def test_kernels_are_of_arrays_of_samples_of_one_shape(kernel):
+    for wrong in (torch.ones(2, 3), [[1.0, 2.0, 3.0]], jnp.ones(3)):
+        with pytest.raises(ConfigError, match=r"on arrays of JAX, \(N, d\).*, got .*: jnp.asarray\(samples\) makes"):
+            kernel(jnp.ones((2, 3)), wrong)
+    with pytest.raises(ConfigError, match=r"samples of one shape, got \(3,\) and \(1,\)"):
+        kernel(jnp.ones((2, 3)), jnp.ones((2, 1)))
+
+
 @pytest.mark.parametrize("make", [Laplace, InverseMultiquadric, lambda g: InverseMultiquadric(1.0, g)])
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan")])
 def test_kernels_refuse_what_is_not_positive(make, value):

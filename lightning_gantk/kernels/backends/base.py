@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Inexact
 
 from lightning_gantk.errors import ConfigError
@@ -117,6 +118,22 @@ def differentiable_gram(backend: Backend, derivatives: Differentiable, x: jax.Ar
 
     matrix.defvjp(forward, backward)
     return matrix(x, y)
+
+
+def check_samples(*batches: Any) -> None:
+    """Refuses what a kernel cannot be called on: arrays of JAX or numpy, all of samples of one shape.
+
+    Raises:
+        ConfigError: If one is something else, a tensor of torch say, or two have samples of different shapes.
+    """
+    for batch in batches:
+        if not isinstance(batch, jax.Array | np.ndarray) or batch.ndim < 2:
+            raise ConfigError(
+                "A kernel is called on arrays of JAX, (N, d) or (N, H, W, C), got "
+                f"{type(batch).__name__} {tuple(getattr(batch, 'shape', ()))}: jnp.asarray(samples) makes them."
+            )
+        if batch.shape[1:] != batches[0].shape[1:]:
+            raise ConfigError(f"A kernel is of samples of one shape, got {batches[0].shape[1:]} and {batch.shape[1:]}.")
 
 
 def _once(pullback: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
