@@ -1,8 +1,10 @@
 """Modes of particles near the real samples, against a kernel discriminator that is kept: rates, thresholds, damping."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from numbers import Real
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -10,7 +12,10 @@ from torch import Tensor
 
 from lightning_gantk import bridge
 from lightning_gantk.architectures import Architecture
+from lightning_gantk.checks import in_words
 from lightning_gantk.errors import ConfigError
+from lightning_gantk.generators import CoupledParticles
+from lightning_gantk.generators.latent_kernel import coupling_matrix
 
 if TYPE_CHECKING:
     from lightning_gantk.kernels import Kernel
@@ -78,16 +83,16 @@ class LinearModes:
 
 def linear_modes(
     kernel: "Architecture | Kernel",
-    points: Tensor,
-    coupling: float | Tensor = 0.0,
-    rates: tuple[float, float] = (1.0, 1.0),
+    points: "Tensor | np.ndarray | Sequence[Sequence[float]]",
+    coupling: "float | Tensor | np.ndarray | CoupledParticles" = 0.0,
+    rates: Sequence[float] = (1.0, 1.0),
 ) -> LinearModes:
     """The modes of particles near given real points.
 
     Args:
         kernel: Of the discriminator, with second derivatives where points meet (RBF, smooth activations).
         points: Real samples ``(n, d)``; one particle is near each.
-        coupling: g, in [0, 1], or the matrix Gamma ``(n, n)``, as of ``CoupledParticles``.
+        coupling: g, in [0, 1], or the matrix Gamma ``(n, n)``, as of ``CoupledParticles``, or these themselves.
         rates: Of the discriminator and of the particles, both positive: what a step adds to f, and by how much each
             particle follows its own gradient.
 
@@ -95,71 +100,113 @@ def linear_modes(
         B and the eigenvalues of Gamma B, in float64.
 
     Raises:
-        ConfigError: If an argument is out of range, or the kernel has a cusp, as that of ReLU.
+        ConfigError: If an argument is out of range, or the kernel has a cusp, as that of ReLU, or no derivatives.
     """
-    if points.ndim != 2 or len(points) == 0:
-        raise ConfigError(f"'points' must be vectors (n, d), got shape {tuple(points.shape)}.")
-    if len(rates) != 2 or not all(0 < rate < math.inf for rate in rates):
-        raise ConfigError(f"'rates' must be two positive numbers, of the discriminator and the particles, got {rates}.")
+    points = _vectors(points)
+    fast, slow = _pair(rates)
     n, d = points.shape
-    if isinstance(coupling, Tensor):
-        gamma = coupling.detach().double().cpu().numpy()
-    else:
-        if not 0 <= coupling <= 1:
-            raise ConfigError(f"'coupling' must lie in [0, 1], got {coupling}.")
-        gamma = (1 - coupling) * np.eye(n) + coupling
-    if gamma.shape != (n, n):
-        raise ConfigError(f"'coupling' of {n} points must be ({n}, {n}), got {gamma.shape}.")
+    gamma = coupling_matrix(coupling.coupling if isinstance(coupling, CoupledParticles) else coupling, n).numpy()
     bridge.prepare(torch.device("cpu"))
-    matrix = np.full((1, 1), np.nan) if _has_cusp(kernel, points) else _mixed_derivatives(kernel, points) / n
-    if not np.isfinite(matrix).all():
+    import jax
+
+    from lightning_gantk.kernels.given import check_gram, kernel_of
+
+    called = kernel_of(kernel)
+    with jax.enable_x64(True):
+        check_gram(called, bridge.to_jax(points[:1]), bridge.to_jax(torch.cat([points[:1], points[:1]])))
+    if _has_cusp(called, kernel, points):
         raise ConfigError(
             f"{kernel!r} has no second derivatives where points meet: its force on a particle does not grow in "
             "proportion to the distance. Take a smooth kernel, such as RBF or that of erf."
         )
+    whole = _mixed_derivatives(called, points)
+    finite = np.isfinite(whole).all()
+    if not finite or _is_flatter(whole[:d, :d], called, points):
+        raise ConfigError(
+            f"Derivatives that JAX finds of {kernel!r} where two samples coincide are "
+            f"{'not those of its values' if finite else 'NaN'}: it differentiates a square root of 0, say. Write the "
+            "squared distance without a root; a guarded one, as kernels.distance.length is, serves training alone."
+        )
+    matrix = whole / n
     # Gamma B has the eigenvalues of the symmetric root(Gamma) B root(Gamma)
     values, vectors = np.linalg.eigh(gamma)
     root = np.kron((vectors * np.sqrt(values.clip(min=0))) @ vectors.T, np.eye(d))
     mu = np.linalg.eigvalsh(root @ matrix @ root).clip(min=0)
-    return LinearModes(matrix, mu, rates[1] / rates[0])
+    return LinearModes(matrix, mu, slow / fast)
 
 
-def _has_cusp(kernel: "Architecture | Kernel", points: Tensor) -> bool:
+def _vectors(points: Any) -> Tensor:
+    """Real samples ``(n, d)`` as a float64 tensor on the CPU."""
+    try:
+        found = torch.as_tensor(points).detach().to("cpu", torch.float64)
+    except (TypeError, ValueError, RuntimeError):
+        found = None
+    if found is None or found.ndim != 2 or found.numel() == 0 or not found.isfinite().all():
+        shape = in_words(points) if found is None or found.ndim == 2 else f"shape {tuple(found.shape)}"
+        raise ConfigError(f"'points' must be vectors (n, d) of finite numbers, got {shape}.")
+    return found
+
+
+def _pair(rates: Any) -> tuple[float, float]:
+    listed = rates.tolist() if hasattr(rates, "tolist") else rates
+    pair = isinstance(listed, Sequence) and len(listed) == 2
+    if not pair or not all(isinstance(rate, Real) and 0 < float(rate) < math.inf for rate in listed):
+        raise ConfigError(
+            "'rates' must be two positive numbers, of the discriminator and the particles, such as (1.0, 0.1), got "
+            f"{in_words(rates)}."
+        )
+    return float(listed[0]), float(listed[1])
+
+
+def _has_cusp(kernel: "Kernel", described: Any, points: Tensor) -> bool:
     """Whether layers say so, or the kernel's own distance of near points does not fall with the square of theirs.
 
     The derivatives that JAX gives where points meet are numbers all the same.
     """
     from lightning_gantk.kernels.architecture import ArchitectureKernel
 
-    described = kernel.architecture if isinstance(kernel, ArchitectureKernel) else kernel
+    described = described.architecture if isinstance(described, ArchitectureKernel) else described
     if isinstance(described, Architecture) and any(layer.cusp for layer in described.layers()):
         return True
-    x = points[:1].detach().double()
-    size = 1e-5 * (float(points.double().norm(dim=1).max()) or 1.0)
-    along = torch.ones_like(x) / math.sqrt(x.shape[1])
-    far, near = (_squared_distance(kernel, x, x + step * along) / step**2 for step in (size, size / 10))
+    size = 1e-5 * _size(points)
+    far, near = (_squared_distance(kernel, points[:1], step) / step**2 for step in (size, size / 10))
     return near > 1.05 * far  # float64: smooth kernels differ by some 1e-3, those of r^2 log r by a quarter
 
 
-def _squared_distance(kernel: "Architecture | Kernel", x: Tensor, y: Tensor) -> float:
-    """``k(x, x) - 2 k(x, y) + k(y, y)`` of points ``(1, d)``, in float64."""
+def _is_flatter(block: np.ndarray, kernel: "Kernel", points: Tensor) -> bool:
+    """Whether the mixed derivatives ``(d, d)`` at the first point fall short of the kernel's own distance near it."""
+    step = 1e-3 * _size(points)
+    found = _squared_distance(kernel, points[:1], step)
+    rounding = 1e-11 * abs(float(_gram(kernel, points[:1])[0, 0]))
+    return found > rounding and block.mean() * len(block) * step**2 < found / 2
+
+
+def _size(points: Tensor) -> float:
+    return float(points.norm(dim=1).max()) or 1.0
+
+
+def _gram(kernel: "Kernel", points: Tensor) -> np.ndarray:
+    """The Gram matrix ``(n, n)`` of points ``(n, d)``, in float64."""
     import jax
 
-    called = kernel.kernel("ntk") if isinstance(kernel, Architecture) else kernel
     with jax.enable_x64(True):
-        pair = bridge.to_jax(torch.cat([x, y]).cpu())
-        gram = np.asarray(called(pair, pair))
+        given = bridge.to_jax(points)
+        return np.asarray(kernel(given, given))
+
+
+def _squared_distance(kernel: "Kernel", x: Tensor, step: float) -> float:
+    """``k(x, x) - 2 k(x, y) + k(y, y)`` of a point ``(1, d)`` and y a step along the diagonal from it, in float64."""
+    gram = _gram(kernel, torch.cat([x, x + step / math.sqrt(x.shape[1])]))
     return float(gram[0, 0] - 2 * gram[0, 1] + gram[1, 1])
 
 
-def _mixed_derivatives(kernel: "Architecture | Kernel", points: Tensor) -> np.ndarray:
+def _mixed_derivatives(kernel: "Kernel", points: Tensor) -> np.ndarray:
     """``d_x d_y k(y_i, y_j)``, ``(n d, n d)``, symmetric, in float64."""
     import jax
 
-    called = kernel.kernel("ntk") if isinstance(kernel, Architecture) else kernel
-    mixed = jax.jacrev(jax.grad(called.of_pair, 0), 1)
+    mixed = jax.jacrev(jax.grad(kernel.of_pair, 0), 1)
     with jax.enable_x64(True):
-        given = bridge.to_jax(points.detach().double().cpu().contiguous())
+        given = bridge.to_jax(points.contiguous())
         blocks = jax.jit(jax.vmap(jax.vmap(mixed, (None, 0)), (0, None)))(given, given)
         whole = np.asarray(blocks).transpose(0, 2, 1, 3).reshape(points.numel(), points.numel())
     return (whole + whole.T) / 2

@@ -12,7 +12,16 @@ from lightning_gantk.analysis import linear_modes
 from lightning_gantk.architectures import MLP, Architecture, Transformed
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators import CoupledParticles
-from lightning_gantk.kernels import RBF, EnergyDistance, InverseMultiquadric, Laplace, Polyharmonic, TransformedKernel
+from lightning_gantk.kernels import (
+    RBF,
+    EnergyDistance,
+    InverseMultiquadric,
+    Kernel,
+    Laplace,
+    Polyharmonic,
+    TransformedKernel,
+)
+from lightning_gantk.kernels.distance import length
 
 _ONE = torch.zeros(1, 1)
 _TWO = torch.tensor([[1.5], [-1.5]])
@@ -78,13 +87,63 @@ def test_simultaneous_steps_need_decay():
         assert (share < 1) == (radius > 1)
 
 
+class Rooted(Kernel):
+    """A Gaussian kernel of the distance, whose square is taken again."""
+
+    def __init__(self, guarded):
+        self.root = length if guarded else jnp.sqrt
+
+    def __call__(self, x, y):
+        return jnp.exp(-(self.root(jnp.sum((x[:, None] - y[None]) ** 2, -1)) ** 2))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"points": _TWO.numpy(), "coupling": np.array([[1, 0.5], [0.5, 1]]), "rates": np.array([1.0, 0.5])},
+        {"points": _TWO.tolist(), "coupling": CoupledParticles(2, (1,), coupling=0.5), "rates": [1, 0.5]},
+        {"points": _TWO.double(), "coupling": torch.tensor(0.5), "rates": torch.tensor([1.0, 0.5])},
+    ],
+)
+def test_points_couplings_and_rates_may_be_arrays(given):
+    found, wanted = linear_modes(_S1, **given), linear_modes(_S1, _TWO, 0.5, (1.0, 0.5))
+    np.testing.assert_array_equal(found.mu, wanted.mu)
+    assert found.rate == wanted.rate
+
+
+def test_function_may_be_the_kernel():
+    found = linear_modes(lambda x, y: jnp.exp(-jnp.sum((x[:, None] - y[None]) ** 2, -1) / 2), _TWO)
+    np.testing.assert_allclose(found.mu, linear_modes(_S1, _TWO).mu, rtol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: linear_modes(_S1, torch.zeros(2)), r"vectors \(n, d\)"),
-        (lambda: linear_modes(_S1, _TWO, 1.5), r"'coupling' must lie in \[0, 1\]"),
-        (lambda: linear_modes(_S1, _TWO, torch.eye(3)), r"must be \(2, 2\)"),
+        (lambda: linear_modes(_S1, [1.5, -1.5]), r"vectors \(n, d\) of finite numbers, got shape \(2,\)"),
+        (lambda: linear_modes(_S1, [[1.5], [1.0, 2.0]]), r"vectors \(n, d\)"),
+        (lambda: linear_modes(_S1, torch.full((2, 1), math.nan)), r"vectors \(n, d\) of finite numbers"),
+        (lambda: linear_modes(_S1, "grid"), r"vectors \(n, d\) of finite numbers, got 'grid'"),
+        (lambda: linear_modes(_S1, _TWO, 1.5), r"'coupling' must be a number in \[0, 1\] or a matrix, got 1.5"),
+        (lambda: linear_modes(_S1, _TWO, "strong"), "or a matrix, got 'strong'"),
+        (lambda: linear_modes(_S1, _TWO, torch.eye(3)), r"matrix \(2, 2\), got \(3, 3\)"),
+        (lambda: linear_modes(_S1, _TWO, CoupledParticles(3)), r"matrix \(2, 2\), got \(3, 3\)"),
+        (lambda: linear_modes(_S1, _TWO, torch.tensor([[1.0, 0.0], [0.5, 1.0]])), "'coupling' must be symmetric"),
+        (lambda: linear_modes(_S1, _TWO, -torch.eye(2)), "'coupling' must be positive semidefinite"),
         (lambda: linear_modes(_S1, _TWO, rates=(1.0, 0.0)), "'rates' must be two positive"),
+        (lambda: linear_modes(_S1, _TWO, rates=0.1), r"'rates' must be two positive .*\(1.0, 0.1\), got 0.1"),
+        (lambda: linear_modes(_S1, _TWO, rates=("fast", "slow")), "'rates' must be two positive"),
+        (lambda: linear_modes(RBF, _TWO), r"such as RBF\(gamma=0.5\), got the class RBF: make one of it"),
+        (lambda: linear_modes("RBF", _TWO), "an architecture or a kernel .* got 'RBF'"),
+        (lambda: linear_modes(lambda x, y: x, _TWO), r"of 1 and 2 samples it gives float64 \(1, 1\)"),
+        (
+            lambda: linear_modes(Rooted(False), _TWO),
+            "of Rooted where two samples coincide are NaN: .*without a root",
+        ),
+        (
+            lambda: linear_modes(Rooted(True), _TWO),
+            "of Rooted where two samples coincide are not those of its values",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(make, message):
