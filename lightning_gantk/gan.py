@@ -14,7 +14,7 @@ from datamodules import samples as batches
 from datamodules.base import DataModule
 from datamodules.loader import collate
 from lightning_gantk import bridge
-from lightning_gantk.checks import whole
+from lightning_gantk.checks import in_words, whole
 from lightning_gantk.discriminators.base import Discriminator, optimizers_without_state
 from lightning_gantk.discriminators.conditional import conditional
 from lightning_gantk.discriminators.given_gradient import with_gradient
@@ -111,8 +111,13 @@ class GAN(Measured):
         super().__init__(quality=quality)
         if not isinstance(generator, Generator):
             raise ConfigError(
-                f"'generator' must be a Generator, got {type(generator).__name__}: wrap a torch module in "
+                f"'generator' must be a Generator, got {in_words(generator)}: wrap a torch module in "
                 "lightning_gantk.generators.FromModule(module, out_shape=..., latent_dim=...)."
+            )
+        if not isinstance(discriminator, Discriminator):
+            raise ConfigError(
+                f"'discriminator' must be a Discriminator, got {in_words(discriminator)}: NTKDiscriminator(kernel, "
+                "loss) is one of a kernel or an architecture, FiniteDiscriminator(network, loss) of a torch module."
             )
         if ema_decay is not None and not 0 < ema_decay < 1:
             raise ConfigError(f"'ema_decay' must lie between 0 and 1, got {ema_decay}.")

@@ -16,6 +16,8 @@ from lightning_gantk.training.trainer import is_only_a_try, log_interval
 if TYPE_CHECKING:
     from lightning_gantk.gan import GAN
 
+_SLOPES = "A kernel, network or loss of your own must have finite derivatives, also where samples coincide."
+
 
 class Watch:
     """The tensors of one training step, put here as they come.
@@ -63,7 +65,7 @@ class Watch:
             cheap += [self.gradient, *(p.grad for p in self._gan.generator.parameters())]
         suspect = _may_be_bad(tensor for tensor in cheap if tensor is not None)
         if self._anywhere(suspect):
-            bad = _first_bad(self._causes()) or self._failure() or _first_bad(self._effects())
+            bad = _first_bad(self._causes()) or self._failure() or self._bad_effect()
             if self._anywhere(bad is not None):
                 self._stop(bad or "another process says where.")
 
@@ -121,10 +123,22 @@ class Watch:
         for name, parameter in discriminator.named_parameters():
             yield f"the discriminator's parameter {name!r}", parameter
 
+    def _bad_effect(self) -> str | None:
+        """What it came to. Where scores are finite and their gradient is not, whoever wrote the kernel or the network
+        should look at its derivative.
+        """
+        gradient = _first_bad([("the gradient at the fake samples", self.gradient)])
+        return (
+            _first_bad(self._effects())
+            or (gradient and f"{gradient} {_SLOPES}")
+            or _first_bad(self._parameter_gradients())
+        )
+
     def _effects(self) -> Iterator[tuple[str, Tensor | None]]:
         yield "the scores of the fake samples", self.scores
         yield "the generator's loss", self.loss
-        yield "the gradient at the fake samples", self.gradient
+
+    def _parameter_gradients(self) -> Iterator[tuple[str, Tensor | None]]:
         for name, parameter in self._gan.generator.named_parameters():
             yield f"the gradient of the generator's parameter {name!r}", parameter.grad
 

@@ -11,6 +11,8 @@ from torch import Tensor
 from datamodules import samples as batches
 from datamodules.base import DataModule
 from lightning_gantk import checkpoint_files
+from lightning_gantk.checks import in_words
+from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators.base import Generator
 from lightning_gantk.metrics.base import Quality
 from lightning_gantk.processes import take_from_first
@@ -40,6 +42,8 @@ class Measured(LightningModule, ABC):
 
     def __init__(self, *, quality: Quality | None):
         super().__init__()
+        if not isinstance(quality, Quality | None):
+            raise ConfigError(f"'quality' must be a Quality such as SampleQuality(...), got {in_words(quality)}.")
         self.quality = quality
         self._evaluation = None if quality is None else Evaluation(quality)
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from tiny import TinyDiscriminator, tiny_trainer
+from tiny import TinyDiscriminator, tiny_generator, tiny_trainer
 from torch.utils.data import DataLoader, TensorDataset
 
 from datamodules.base import DataModule
@@ -24,6 +24,7 @@ from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators import DCGANGenerator, MLPGenerator, Particles
 from lightning_gantk.kernels import RBF
 from lightning_gantk.losses import IPM, LSGAN, Vanilla
+from lightning_gantk.metrics import EnergyDistance
 
 _LABELS = torch.tensor([0, 1, 1, 2, 0, 1, 2, 2, 1])
 
@@ -187,8 +188,20 @@ def test_samples_that_no_generator_makes_are_refused(samples, says, tmp_path):
 
 
 def test_plain_module_as_generator_is_told_what_to_be_wrapped_in():
-    with pytest.raises(ConfigError, match=r"got Sequential: wrap.*FromModule\(module, out_shape"):
+    with pytest.raises(ConfigError, match=r"got Sequential\(\): wrap.*FromModule\(module, out_shape"):
         GAN(torch.nn.Sequential(), TinyDiscriminator())
+
+
+@pytest.mark.parametrize("wrong", [TinyDiscriminator, torch.nn.Sequential(), None], ids=repr)
+def test_what_is_no_discriminator_is_told_what_makes_one(wrong):
+    with pytest.raises(ConfigError, match=r"'discriminator' must be.*got .*FiniteDiscriminator\(network, loss\)"):
+        GAN(tiny_generator(), wrong)
+
+
+@pytest.mark.parametrize("wrong", [EnergyDistance, "fid"], ids=str)
+def test_what_is_no_quality_is_refused(wrong):
+    with pytest.raises(ConfigError, match="'quality' must be a Quality"):
+        GAN(tiny_generator(), TinyDiscriminator(), quality=wrong)
 
 
 @pytest.mark.parametrize("samples", [torch.randn(10, 2), [torch.ones(2) * k for k in range(10)]])

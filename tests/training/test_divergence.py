@@ -44,7 +44,7 @@ class Poisoned(Recording):
     ("where", "message"),
     [
         ("scores", "the scores of the fake samples: 1 of 8 values are NaN or infinite"),
-        ("gradient", "the gradient at the fake samples: 16 of 16 values"),
+        ("gradient", "the gradient at the fake samples: 16 of 16 values .* of your own must have finite derivatives"),
         ("parameter", "the discriminator's parameter 'own': 1 of 2 values"),
         ("itself", "the solver gave up"),
         ("later", "the solver has given up since"),
