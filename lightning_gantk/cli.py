@@ -1,6 +1,7 @@
 """The command line of runs: what ``gantk fit``, ``validate``, ``test`` and ``predict`` do."""
 
 import argparse
+import inspect
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -19,6 +20,7 @@ from datamodules.base import DataModule
 from datamodules.samples import as_dataset
 from lightning_gantk import callbacks, checkpoint_files, cli_checks, programs, resumption, runs, trust
 from lightning_gantk.cli_messages import (
+    Keys,
     causes,
     explain,
     explain_metric,
@@ -250,7 +252,12 @@ class GANCommand(CommandLine):
         try:
             yield
         except argparse.ArgumentError as error:
-            raise ConfigError(explain(str(error), self.parser_of(command), command)) from error
+            raise ConfigError(explain(str(error), self._keys(command), command)) from error
+
+    def _keys(self, command: str) -> Keys:
+        known = [key for key in self.parser_of(command).get_defaults().keys(branches=True) if key != "config"]
+        others = {name: kind for kind, (module, _) in SYSTEMS.items() for name in inspect.signature(module).parameters}
+        return Keys(known, self._system, {f"model.{name}": kind for name, kind in others.items()})
 
 
 @dataclass(frozen=True)

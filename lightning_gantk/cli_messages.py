@@ -2,36 +2,20 @@
 
 import errno
 import importlib
-import importlib.util
 import inspect
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 from types import FrameType
 
-from jsonargparse import ArgumentParser
+from lightning_gantk.cli_classes import absent, classes
+from lightning_gantk.words import meant, nearest
 
-from lightning_gantk.errors import ConfigError
-from lightning_gantk.words import nearest
-
-_MODULES = (
-    "lightning_gantk.architectures",
-    "lightning_gantk.callbacks",
-    "lightning_gantk.discriminators",
-    "lightning_gantk.generators",
-    "lightning_gantk.kernels",
-    "lightning_gantk.losses",
-    "lightning_gantk.metrics",
-    "datamodules",
-    "datamodules.targets",
-    "lightning.pytorch.loggers",
-    "torch.optim",
-    "torch.optim.lr_scheduler",
-)
 # What jsonargparse adds when it has tried several types in turn.
 _NOISE = re.compile(
     "Expected a path but|Does not validate against any|Subtypes: |Errors:$|Given value type: "
@@ -44,6 +28,10 @@ _ARCHITECTURE = (
 )
 _HEADING = re.compile(r'^Parser key "[^"]+":\s*|^Problem with given class_path .*')
 _LONGEST = 280  # characters of a line
+_NO_FUNCTION = re.compile(
+    r"expects a function or a callable class: (?:module .* has no attribute|No module named)"
+    r".*?(?:Given|Got) value: ([\w.]+)"
+)
 _HUB = str(Path("torch", "hub.py"))
 
 
@@ -51,7 +39,7 @@ def prepare_help(args: Iterable[str]) -> None:
     """Imports all parts of the package where help is asked for: it lists the classes that have been imported."""
     if not any(word.partition("=")[0] in ("-h", "--help") or word.partition("=")[0].endswith(".help") for word in args):
         return
-    for class_path in _classes().values():
+    for class_path in classes().values():
         module, _, name = class_path.rpartition(".")
         with suppress(ImportError):
             getattr(importlib.import_module(module), name)
@@ -83,12 +71,27 @@ def explain_storage(error: OSError) -> str | None:
     )
 
 
-def explain(message: str, parser: ArgumentParser, command: str) -> str:
+@dataclass(frozen=True)
+class Keys:
+    """What a command takes.
+
+    Attributes:
+        known: Its keys, those inside others with a dot.
+        system: What it trains, where it trains something.
+        others: Keys that only another system has, and which.
+    """
+
+    known: Iterable[str]
+    system: str = ""
+    others: Mapping[str, str] = field(default_factory=dict)
+
+
+def explain(message: str, keys: Keys, command: str) -> str:
     """One line from an error of jsonargparse: the key, what is wrong with it, and the nearest that would do.
 
     Args:
         message: Of its ``ArgumentError``.
-        parser: Of the command.
+        keys: Of the command.
         command: "fit", for instance.
     """
     lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
@@ -99,11 +102,9 @@ def explain(message: str, parser: ArgumentParser, command: str) -> str:
         told = [line for line in lines if _refused(line) not in (None, *taken)] or told
     what = "; ".join(dict.fromkeys(told)) or message
     where = ".".join(re.findall(r'Parser key "([^"]+)":', message)).removeprefix(f"{command}.")
-    classes = re.findall(r"class_path[= ]'([^']+)'", message)
+    paths = re.findall(r"class_path[= ]'([^']+)'", message)
     values = re.findall(r"(?:Given|Got) value: ([A-Za-z_][\w.]+)", message)
-    told = next(filter(None, map(_import_fault, [*values, *reversed(classes)])), None) or _in_words(
-        what, classes, parser
-    )
+    told = next(filter(None, map(_import_fault, [*values, *reversed(paths)])), None) or _in_words(what, paths, keys)
     return shortened(_plain(f"{where + ': ' if where else ''}{told}".replace(f" {command}.", " ")))
 
 
@@ -204,26 +205,24 @@ def _listed(values: str) -> str:
     return " or ".join(values.split(", "))
 
 
-def _in_words(what: str, classes: list[str], parser: ArgumentParser) -> str:
+def _in_words(what: str, paths: list[str], keys: Keys) -> str:
     if found := re.search(r"does not accept option '([^']+)'|unrecognized arguments: --([\w.]+)", what):
-        key = found[1] or found[2]
-        known = _keys(parser, key)
-        return f"there is no key {key!r}{nearest(key if '.' in known[0] else key.split('.')[0], known)}"
+        return _no_key(found[1] or found[2], keys)
     if found := re.search(r"Option '([^'.]+)[^']*' is not accepted", what):
-        owner = classes[-1] if classes else ""
+        owner = paths[-1] if paths else ""
         return f"{owner.rpartition('.')[-1]} has no option {found[1]!r}{nearest(found[1], _options(owner))}"
-    if (found := re.search(r"Expected a dot import path string: (\w+)", what)) and "<class 'float'>" in what:
-        return f"expected a number, got {found[1]}"
-    if found := re.search(r"Expected a dot import path string: ([\w.]+)", what):
-        return _absent(found[1])
-    if classes and re.search(r"has no attribute '\w+'|No module named", what):
-        return _absent(classes[-1])
+    function = re.search(_NO_FUNCTION, what)
+    path = re.search(r"Expected a dot import path string: ([\w.]+)", what)
+    if path and "<class 'float'>" in what:
+        return f"expected a number, got {path[1]}{meant(path[1], known := classes(), known)}"
+    if given := function or path:
+        return _not_there(given[1], what, imported=function is not None)
+    if paths and re.search(r"has no attribute '\w+'|No module named", what):
+        return absent(paths[-1])
     if found := re.search(r"Import path ([\w.]+) does not implement protocol (\w+)", what):
         return f"{found[1]} is no {found[2]}: {_PROTOCOLS.get(found[2], 'its methods take other arguments')}"
     if found := re.search(r"the following arguments are required: (architecture\b.*)", what):
         return f"required: {found[1]}{_ARCHITECTURE}"
-    if found := re.search(r"expects a function or a callable class: module '([\w.]+)' has no attribute '(\w+)'", what):
-        return _absent(f"{found[1]}.{found[2]}")
     for refusal in (
         r"Expected '([^']+)' to be a subclass of <class '(\w+)'>",
         r"Import path ([\w.]+) does not correspond to a subclass of (\w+)",
@@ -238,6 +237,23 @@ def _in_words(what: str, classes: list[str], parser: ArgumentParser) -> str:
     return re.sub(r"Expected an? <class '([^']+)'>", r"expected \1", what).replace("; Given value: ", ", got ")
 
 
+def _not_there(word: str, what: str, *, imported: bool) -> str:
+    """Of a class or a function that is not there, where some words may stand too it may be one of these misspelt.
+
+    Args:
+        word: That was given.
+        what: What jsonargparse says of it.
+        imported: Whether it was taken for a function's import path.
+    """
+    kind = "function" if imported and word.rpartition(".")[-1][:1].islower() else "class"
+    if (listed := re.search(r"typing\.Literal\[([^\]]*)\]", what)) is None:
+        return absent(word, kind=kind)
+    if imported:
+        return f"expected {_listed(listed[1])} or a function: {absent(word, kind=kind)}"
+    near = meant(word, names := re.findall(r"'([^']*)'", listed[1]), {one: repr(one) for one in names})
+    return f"expected {_listed(listed[1])} or a function's import path, got {word}{near}"
+
+
 def _of_another_kind(class_path: str, kinds: list[str]) -> str:
     """What a class is none of; a kernel in the place of an architecture has a key of its own."""
     told = f"{class_path} is no {' or '.join(kinds)}"
@@ -250,18 +266,6 @@ def _of_another_kind(class_path: str, kinds: list[str]) -> str:
     return f"{told}; a kernel is given as 'kernel'" if inspect.isclass(found) and issubclass(found, Kernel) else told
 
 
-def _absent(class_path: str) -> str:
-    """What is not there: a class, or already the file that it should be in."""
-    module, _, name = class_path.rpartition(".")
-    file = module.partition(".")[0]
-    if file and file not in sys.modules and importlib.util.find_spec(file) is None:
-        meant = f"; did you mean {known[name]}?" if name in (known := _classes()) else "."
-        places = "neither in this folder nor in those of PYTHONPATH"
-        return f"there is no module {file!r} for {class_path}: {file}.py lies {places}{meant}"
-    known = _classes()
-    return f"there is no class {class_path!r}{nearest(name, known, known)}"
-
-
 def _options(class_path: str) -> list[str]:
     module, _, name = class_path.rpartition(".")
     try:
@@ -271,22 +275,15 @@ def _options(class_path: str) -> list[str]:
     return [name for name in parameters if name not in ("args", "kwargs")]
 
 
-def _keys(parser: ArgumentParser, wrong: str) -> list[str]:
-    """Keys beside the wrong one; those of the top where it has no parent that is known."""
-    known = [key for key in parser.get_defaults().keys(branches=True) if key != "config"]
-    parent = wrong.rpartition(".")[0]
-    beside = [key for key in known if "." in key and key.rpartition(".")[0] == parent]
-    return beside or sorted({key.split(".")[0] for key in known})
-
-
-def _classes() -> dict[str, str]:
-    """Full names of public classes by their own names."""
-    found = {}
-    for module in _MODULES:
-        try:
-            package = importlib.import_module(module)
-            names = getattr(package, "__all__", None) or [n for n, v in vars(package).items() if inspect.isclass(v)]
-        except (ImportError, ConfigError):  # JAX may be absent
-            continue
-        found |= {name: f"{module}.{name}" for name in names if name[0].isupper()}
-    return found
+def _no_key(key: str, keys: Keys) -> str:
+    """Which part of a key is not known: with another system it may be."""
+    known, parts = sorted(keys.known), key.split(".")
+    parts = [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
+    missing = next((part for part in parts if part not in known), key)
+    top, _, name = missing.rpartition(".")
+    beside = [one for one in known if one.rpartition(".")[0] == top]
+    if missing in keys.others:
+        own = ", ".join(one.rpartition(".")[-1] for one in beside)
+        has = f"a {keys.system} has no {name} (system {keys.others[missing]} has), but {own}"
+        return f"there is no key {missing!r}: {has}."
+    return f"there is no key {missing!r}{nearest(missing, beside)}"

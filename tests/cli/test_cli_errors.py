@@ -1,6 +1,7 @@
 """What the command line refuses, and how a run ends that cannot go on: in one line."""
 
 import re
+import sys
 from http.client import IncompleteRead
 from pathlib import Path
 from urllib.error import URLError
@@ -47,6 +48,15 @@ from lightning_gantk.cli import main
             "RBF is no Architecture; a kernel is given as 'kernel'",
         ),
         ("--model.scheduler CosineAnnealingLR --model.scheduler.T_max 0", "schedule cannot take a step: .*zero"),
+        (
+            "--model.discriminator.loss MonoFlow --model.discriminator.loss.h arcsin",
+            "loss.h: expected 'logit' or 'ns' or 'vanilla' or 'arcsinh' or 'exp' or a function's import path, got "
+            "arcsin; did you mean 'arcsinh'",
+        ),
+        (
+            "--model.generator CoupledParticles --model.generator.coupling MPL",
+            "coupling: expected a number, got MPL; did you mean lightning_gantk.architectures.MLP",
+        ),
         ("--trainer.logger wandb", "no class 'wandb'; did you mean lightning.pytorch.loggers.WandbLogger"),
         ("--seed_everything abc", "seed_everything: expected bool or int, got abc"),
         ("--model.fake_batch_size x", "model.fake_batch_size: expected int, got x"),
@@ -79,6 +89,11 @@ def test_error_is_one_line_that_helps(words, says, config, capsys):
         ("trainer: {max_stps: 3}", "no key 'trainer.max_stps'; did you mean trainer.max_steps"),
         ("trainr: {max_steps: 3}", "no key 'trainr.*did you mean trainer"),
         ("model: {foo: 3}", "no key 'model.foo'"),
+        (
+            "model: {discriminator: {init_args: {loss: {class_path: lightning_gantk.losses.MonoFlow, "
+            "init_args: {h: arcsin}}}}}",
+            "loss.h: expected 'logit' .* got arcsin; did you mean 'arcsinh'",
+        ),
         ("trainer: [", "Problems parsing config"),
         ("model: {generator: {class_path: lightning_gantk.generators.MLPGenerator, init_args: {hiden: [3]}}}", "hiden"),
         ("data: !!python/object/apply:os.system ['false']", "could not determine a constructor"),
@@ -87,6 +102,66 @@ def test_error_is_one_line_that_helps(words, says, config, capsys):
 def test_error_in_yaml_is_one_line_that_helps(text, says, config, capsys):
     Path("wrong.yaml").write_text(text)
     line = refused(["fit", "--config", "tiny.yaml", "--config", "wrong.yaml"], capsys)
+    assert re.search(says, line), line
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("--model.generator own_kinds.MyGen", "no class 'own_kinds.MyGen'; did you mean own_kinds.MyGenerator"),
+        ("--model.generator own_kinds.Other", "no class 'own_kinds.Other'; it may be one of own_kinds.MyGenerator."),
+        ("--model.generator own_kids.MyGenerator", "no module 'own_kids' .*; did you mean own_kinds.MyGenerator"),
+        (
+            "--model.generator own_kinds.more.MyGen",
+            "'own_kinds.more' .*: own_kinds is a single file; .*kinds.MyGenerator",
+        ),
+        (
+            "--model.generator own_folder.part.Mine",
+            "'own_folder.part' .* has no part; did you mean own_folder.parts.Mine",
+        ),
+        (
+            "--model.generator lightning_gantk.flow.MLP",
+            "no module 'lightning_gantk.flow' .* lightning_gantk.architec.*MLP",
+        ),
+        ("--model.generator torch.nn.Linaer", "no class 'torch.nn.Linaer'; did you mean torch.nn.Linear"),
+        (
+            "--model.discriminator.loss MonoFlow --model.discriminator.loss.h own_kinds.growin",
+            "'exp' or a function: there is no function 'own_kinds.growin'; did you mean own_kinds.growing",
+        ),
+    ],
+)
+def test_near_names_in_a_file_of_one_s_own_are_told(words, says, config, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(config.parent)
+    Path("own_kinds.py").write_text(
+        "from lightning_gantk.generators import MLPGenerator\nclass MyGenerator(MLPGenerator): pass\n"
+        "def growing(s): return s\n"
+    )
+    Path("own_folder").mkdir()
+    Path("own_folder/parts.py").write_text("class Mine: pass")
+    monkeypatch.delitem(sys.modules, "own_kinds", raising=False)
+    monkeypatch.delitem(sys.modules, "own_folder", raising=False)
+    line = refused(["fit", "--config", "tiny.yaml", *words.split()], capsys)
+    assert re.search(says, line), line
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("--model.generator MLPGenerator", "no key 'model.generator': a DiscriminatorFlow has no generator"),
+        (
+            "--model.generator.init_args.latent_dim 3",
+            "no key 'model.generator': .* has no generator .system GAN has., but",
+        ),
+        ("--config tiny.yaml", "no key 'model.generator': .*, but eta, gradient_penalty, loss, network, .* stop"),
+        (
+            "--system GAN --model.steps 3",
+            "no key 'model.steps': a GAN has no steps .system DiscriminatorFlow has., but",
+        ),
+    ],
+)
+def test_keys_of_another_system_are_told(words, says, config, capsys):
+    flow = Path(__file__).parents[2] / "configs/systems/discriminator_flow/five_gaussians.yaml"
+    line = refused(["fit", "--config", flow, *words.split()], capsys)
     assert re.search(says, line), line
 
 
