@@ -43,7 +43,16 @@ def find_checkpoint(wanted: str | Path | None, root: str | Path, name: str | Non
         if not found:
             raise ConfigError(f"there is no {wanted} checkpoint: no file {Path(root) / pattern}.")
         return _chosen(found) if wanted == "best" else found[-1]
-    path = Path(wanted)
+    return checkpoint_at(wanted)
+
+
+def checkpoint_at(place: str | Path) -> Path:
+    """A checkpoint's file, or the ``last.ckpt`` of a run's folder.
+
+    Raises:
+        ConfigError: If there is no such file.
+    """
+    path = Path(place)
     if path.is_dir():
         path = path / "checkpoints" / "last.ckpt"
     if not path.is_file():

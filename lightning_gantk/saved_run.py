@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightning_gantk import checkpoint_files, trust
+from lightning_gantk import checkpoint_files, runs, trust
 from lightning_gantk.architectures import Architecture
 from lightning_gantk.discriminators import Discriminator
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.losses import AdversarialLoss
+from lightning_gantk.training.folders import shown
 
 _MOST = 2000  # samples of either kind
 
@@ -79,7 +80,7 @@ def opened(checkpoint: str | Path, *, trusted: bool = False) -> tuple[Any, Any, 
     """Sets a run of the command line up again from a checkpoint in its folder, on the CPU.
 
     Args:
-        checkpoint: Its file.
+        checkpoint: Its file, or the run's folder.
         trusted: Whether code outside this package, which the run's configuration may name, is called.
 
     Returns:
@@ -90,11 +91,12 @@ def opened(checkpoint: str | Path, *, trusted: bool = False) -> tuple[Any, Any, 
     """
     from lightning_gantk.cli_partial import MadeCommand
 
-    checkpoint = Path(checkpoint)
-    config = checkpoint.parent.parent / "config.yaml"
-    if not checkpoint.is_file() or not config.is_file():
+    checkpoint = runs.checkpoint_at(checkpoint)
+    config = checkpoint.absolute().parent.parent / "config.yaml"
+    if not config.is_file():
         raise ConfigError(
-            f"There is no checkpoint {checkpoint}, or no config.yaml in its run's folder {config.parent}."
+            f"{checkpoint} does not lie in a run's folder, whose checkpoints/ it comes from: there is no "
+            f"{shown(config)}, which says what was trained."
         )
     if not trusted:
         trust.refuse_foreign_file(config, cure="--trust true")
@@ -110,7 +112,7 @@ def load(checkpoint: str | Path, *, trusted: bool = False) -> Run:
     """Sets a run of the command line up again from a checkpoint in its folder.
 
     Args:
-        checkpoint: Its file.
+        checkpoint: Its file, or the run's folder.
         trusted: Whether code outside this package, which the run's configuration may name, is called.
 
     Raises:

@@ -189,6 +189,29 @@ MISTAKES = [
         "required: architecture, loss: .* no architecture to keep.*init_args.architecture lightning_gantk",
     ),
     Mistake(
+        "--model.discriminator.init_args.loss MonoFlow --model.discriminator.init_args.loss.h arcsin",
+        "expected 'logit' or 'ns' or .*function's import path, got arcsin; did you mean 'arcsinh'",
+    ),
+    Mistake(
+        "--model.discriminator.init_args.loss MonoFlow --model.discriminator.init_args.loss.h own.growin",
+        "there is no function 'own.growin'; did you mean own.growing",
+        {"own.py": "def growing(s): return s"},
+    ),
+    Mistake(
+        "--model.generator own.MyGen",
+        "no class 'own.MyGen'; did you mean own.MyGenerator",
+        {"own.py": "class MyGenerator: pass"},
+    ),
+    Mistake(
+        "--model.generator own_fle.MyGenerator",
+        "no module 'own_fle' .*; did you mean own_file.MyGenerator",
+        {"own_file.py": "class MyGenerator: pass"},
+    ),
+    Mistake(
+        "fit --config systems/discriminator_flow/five_gaussians --model.generator MLPGenerator",
+        "DiscriminatorFlow has no generator .system GAN has., but eta, .*network",
+    ),
+    Mistake(
         "--model.discriminator.init_args.loss own.Broken", "ZeroDivisionError in .*own.py, line 1", {"own.py": "1 / 0"}
     ),
     Mistake(
@@ -272,6 +295,10 @@ MISTAKES = [
     Mistake("pictures", "score.*film|picture|kind", quick=True),
     Mistake("pictures scor --checkpoint x", "scor"),
     Mistake("pictures score --checkpoint x", "no checkpoint x"),
+    Mistake("pictures score --chekpoint x", "no key 'chekpoint'; did you mean checkpoint"),
+    Mistake("pictures influence --discriminator NTKDiscriminatr", "no class .*; did you mean .*NTKDiscriminator"),
+    Mistake("pictures flow --checkpoint nothere.ckpt", "there is no checkpoint nothere.ckpt.$", quick=True),
+    Mistake("pictures flow --checkpoint tiny.yaml", "tiny.yaml does not lie in a run's folder"),
     Mistake("pictures adequation --output x.txt", "x.txt"),
     Mistake("pictures film --run nowhere", "nowhere"),
     # What works

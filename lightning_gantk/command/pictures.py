@@ -5,6 +5,7 @@ KIND is ``score``, ``flow``, ``interpolation``, ``sweep``, ``truncation`` or ``n
 """
 
 import argparse
+import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ from lightning_gantk.architectures import MLP, Architecture
 from lightning_gantk.callbacks.monitor import training_batches
 from lightning_gantk.callbacks.nearest_real import nearest
 from lightning_gantk.checks import whole
-from lightning_gantk.cli_messages import shortened
+from lightning_gantk.cli_messages import Keys, explain
 from lightning_gantk.discriminators import Discriminator, NTKDiscriminator
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.flows import DiscriminatorFlow
@@ -361,9 +362,13 @@ def main(args: list[str] | None = None) -> None:
         written = auto_cli(kinds, args=words, as_positional=False, prog="gantk pictures", exit_on_error=False)
         print(f"picture      {written}")
     except argparse.ArgumentError as error:
-        _leave(shortened(str(error)), error)
+        _leave(explain(str(error), Keys(_options(words[0])), words[0]), error)
     except (ConfigError, OSError) as error:
         _leave(str(error), error)
+
+
+def _options(kind: str) -> list[str]:
+    return list(inspect.signature(_KINDS[kind]).parameters) if kind in _KINDS else list(_KINDS)
 
 
 def _leave(message: str, cause: Exception) -> NoReturn:

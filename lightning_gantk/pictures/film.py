@@ -9,6 +9,7 @@ from PIL import Image
 
 from lightning_gantk.checks import whole
 from lightning_gantk.errors import ConfigError
+from lightning_gantk.training.folders import shown
 
 _LAST = 2.0  # seconds that the last picture stays
 
@@ -53,13 +54,15 @@ def frames_of(run: str | Path) -> list[Path]:
         ConfigError: If there are none.
     """
     run = Path(run)
-    folder = run.parent.parent if run.suffix == ".ckpt" else run
+    folder = run.absolute().parent.parent if run.suffix == ".ckpt" else run
+    if not folder.is_dir():
+        raise ConfigError(f"there is no run {run}: give its folder, or a checkpoint in it.")
     for name in ("pictures", "samples"):
         if found := sorted((folder / name).glob("step_*.png"), key=lambda path: (len(path.name), path.name)):
             return found
     raise ConfigError(
-        f"The run in {folder} has left no pictures: train with the callback lightning_gantk.callbacks.ScorePictures "
-        "(points), or SampleGrid (images)."
+        f"The run in {shown(folder)} has left no pictures: train with the callback "
+        "lightning_gantk.callbacks.ScorePictures (points), or SampleGrid (images)."
     )
 
 

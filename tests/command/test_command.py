@@ -171,7 +171,7 @@ def test_pictures_neighbours_draws_samples_and_the_nearest_training_samples(tmp_
     torch.testing.assert_close(nearest, reals[distances.argmin(1)], rtol=0, atol=0)
     with pytest.raises(SystemExit):
         main(["pictures", "neighbours", "--checkpoint=none.ckpt"])
-    assert "There is no checkpoint none.ckpt" in capsys.readouterr().err
+    assert "there is no checkpoint none.ckpt" in capsys.readouterr().err
 
 
 # init

@@ -331,16 +331,25 @@ def test_command_takes_classes_by_name(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["score", "--checkpoint=nowhere/last.ckpt"], "There is no checkpoint nowhere/last.ckpt"),
+        (["score", "--checkpoint=nowhere/last.ckpt"], "there is no checkpoint nowhere/last.ckpt"),
         (["adequation", "--output=picture.bmp"], "must end in .pdf, .png, .svg"),
         (["comparison", "--limits=[1,0,0,1]"], "'limits' must be left"),
-        (["film", "--run=nowhere"], "has left no pictures"),
+        (["score", "--checkpoint=last.ckpt"], "last.ckpt does not lie in a run's folder"),
+        (["score", "--chekpoint=last.ckpt"], "there is no key 'chekpoint'; did you mean checkpoint"),
+        (
+            ["influence", "--discriminator=NTKDiscriminatr"],
+            "discriminator: there is no class 'NTKDiscriminatr'; did you",
+        ),
+        (["film", "--run=nowhere"], "there is no run nowhere: give its folder"),
+        (["film", "--run=."], "The run in . has left no pictures"),
         (["comparison", "--samples=0"], "'samples' must be a whole number of at least 1, got 0"),
         (["influence", "--side=1"], "'side' must be a whole number of at least 2, got 1"),
         (["influence", "--in_shape=[1]"], "at least two coordinates"),
     ],
 )
-def test_command_says_in_one_line_what_is_wrong(words, message, capsys):
+def test_command_says_in_one_line_what_is_wrong(words, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "last.ckpt").touch()
     with pytest.raises(SystemExit) as stop:
         draw(words)
     assert stop.value.code == 2
