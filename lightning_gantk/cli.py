@@ -39,7 +39,7 @@ from lightning_gantk.processes import announced_rank
 from lightning_gantk.quiet import quieten
 from lightning_gantk.training.measured import Measured
 from lightning_gantk.training.own_folder import locked
-from lightning_gantk.training.trainer import is_only_a_try
+from lightning_gantk.training.trainer import callbacks_of, is_only_a_try
 
 _Error = TypeVar("_Error", bound=BaseException)
 
@@ -210,6 +210,9 @@ class GANCommand(CommandLine):
     def fit(self, model: Measured, **kwargs: Any) -> None:
         """Validates the untrained generator, so that its FID is known, and trains."""
         model.check_optimizer()  # before data are read
+        for one in callbacks_of(self.trainer):
+            if isinstance(one, callbacks.StoreFlow):
+                one.check(self.trainer, model, self.datamodule)
         new = kwargs.get("ckpt_path") is None
         measures = model.quality is not None and self.trainer.limit_val_batches and not is_only_a_try(self.trainer)
         try:

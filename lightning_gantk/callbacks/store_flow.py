@@ -11,7 +11,9 @@ from datamodules import samples as batches
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators.particles import Particles
 from lightning_gantk.generators.stored_flow import FlowStep, StoredFlow
+from lightning_gantk.training import schedules
 from lightning_gantk.training.folders import run_folder
+from lightning_gantk.training.trainer import data_of
 
 
 class StoreFlow(Callback):
@@ -23,7 +25,7 @@ class StoreFlow(Callback):
     where they change from step to step. A run that goes on from a checkpoint goes on here too.
 
     Raises:
-        ConfigError: In training, if the run is another.
+        ConfigError: Before training, if the run is another.
 
     Examples:
         >>> import torch
@@ -38,9 +40,29 @@ class StoreFlow(Callback):
         self._rate = 0.0
         self._hook: Any = None
 
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        if stage == "fit":
+            self.check(trainer, pl_module, data_of(trainer))
+
+    def check(self, trainer: Trainer, gan: Any, data: Any) -> None:
+        """Looks whether a run can be replayed; the command line does before the run has a folder.
+
+        Args:
+            trainer: Of the run.
+            gan: What it trains.
+            data: Its data module, or None.
+
+        Raises:
+            ConfigError: If it cannot.
+        """
+        _refuse_others(trainer, gan)
+        made = gan.configure_optimizers()
+        _refuse_more_than_descent(made["optimizer"] if isinstance(made, dict) else made)
+        if (count := gan.fake_batch_size or getattr(data, "batch_size", None)) is not None:
+            _refuse_some(count, gan)
+
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         generator = pl_module.generator
-        _refuse_others(trainer, pl_module)
         self._flow = StoredFlow(run_folder(trainer) / "flow")
         about = {"out_shape": list(generator.out_shape), "start": generator.start, "noise": generator.start_noise}
         self._flow.begin(trainer.global_step, about, copy.deepcopy(pl_module.discriminator.state_dict()))
@@ -51,20 +73,10 @@ class StoreFlow(Callback):
             self._fake = samples.detach()
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: Any, optimizer: torch.optim.Optimizer) -> None:
+        _refuse_more_than_descent(optimizer)  # a checkpoint may have put other settings in
         (group,) = optimizer.param_groups
-        others = ("momentum", "weight_decay", "maximize")
-        plain = isinstance(optimizer, torch.optim.SGD) and not any(group[name] for name in others)
-        if not plain:
-            raise ConfigError(
-                "StoreFlow replays steps of plain gradient descent: set the optimizer to torch.optim.SGD without "
-                f"momentum, weight decay and maximize; it is {type(optimizer).__name__}."
-            )
         assert self._fake is not None  # there were samples in this step
-        if len(self._fake) != len(pl_module.generator.samples):
-            raise ConfigError(
-                f"StoreFlow replays steps of all particles: set model.fake_batch_size to their number, "
-                f"{len(pl_module.generator.samples)}; it is {len(self._fake)}."
-            )
+        _refuse_some(len(self._fake), pl_module)
         self._rate = group["lr"] / (1 if pl_module.generator.per_particle else len(self._fake))
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -84,9 +96,26 @@ class StoreFlow(Callback):
             self._hook.remove()
 
 
+def _refuse_more_than_descent(optimizer: torch.optim.Optimizer) -> None:
+    if found := schedules.beside_descent(optimizer):
+        raise ConfigError(
+            "StoreFlow replays steps of plain gradient descent: set the optimizer to torch.optim.SGD without momentum, "
+            f"weight decay and maximize; it is {found}."
+        )
+
+
+def _refuse_some(count: int, gan: Any) -> None:
+    if count != len(gan.generator.samples):
+        raise ConfigError(
+            f"StoreFlow replays steps of all particles: set model.fake_batch_size to their number, "
+            f"{len(gan.generator.samples)}; it is {count}."
+        )
+
+
 def _refuse_others(trainer: Trainer, gan: Any) -> None:
+    if not isinstance(gan.generator, Particles):  # whatever is trained then need have nothing of the rest
+        raise ConfigError("StoreFlow stores runs with particles of their own (generators.Particles) alone.")
     found = {
-        "particles of their own (generators.Particles)": isinstance(gan.generator, Particles),
         "no classes": gan.generator.classes is None,
         "one process": trainer.world_size == 1,
         "trainer.accumulate_grad_batches=1": trainer.accumulate_grad_batches == 1,

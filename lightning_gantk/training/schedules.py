@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning.pytorch import Trainer
 from torch import Tensor, nn
-from torch.optim import LBFGS, Optimizer
+from torch.optim import LBFGS, SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from lightning_gantk.errors import ConfigError
@@ -42,6 +42,14 @@ def _optimizer(make: Callable[..., Optimizer], parameters: Iterable[nn.Parameter
         if not 0 <= float(group.get("lr", 0)) < math.inf:
             raise ConfigError(f"The learning rate must be a number of at least 0, got lr={group['lr']}.")
     return made
+
+
+def beside_descent(optimizer: Optimizer) -> str:
+    """What is more than plain gradient descent, in words: "Adam", "SGD with momentum"; "" where nothing is."""
+    if not isinstance(optimizer, SGD):
+        return type(optimizer).__name__
+    more = [name for name in ("momentum", "weight_decay", "maximize") if any(g[name] for g in optimizer.param_groups)]
+    return f"SGD with {' and '.join(more)}" if more else ""
 
 
 def _for_lightning(make: Callable[[Optimizer], LRScheduler | ReduceLROnPlateau], steps: Optimizer) -> dict[str, Any]:

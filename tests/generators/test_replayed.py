@@ -3,13 +3,15 @@
 import pytest
 import torch
 import yaml
-from tiny import tiny_fit
+from refusals import refused
+from tiny import TinyData, tiny_fit, tiny_trainer, write_config
 
 from lightning_gantk import GAN
 from lightning_gantk.architectures import MLP
 from lightning_gantk.callbacks import LastCheckpoint, StoreFlow
 from lightning_gantk.discriminators import FiniteDiscriminator, KDEScore, NTKDiscriminator, SingleLevelNTK
 from lightning_gantk.errors import ConfigError
+from lightning_gantk.flows import DiscriminatorFlow, TimedMLP
 from lightning_gantk.generators import CoupledParticles, Particles, ReplayedFlow
 from lightning_gantk.generators.stored_flow import FlowStep, StoredFlow
 from lightning_gantk.kernels import RBF
@@ -124,6 +126,7 @@ def test_reals_that_stay_are_stored_once(tmp_path):
         (lambda: _gan(_kernel(), generator=Particles(12, (2,), classes=2)), "no classes"),
         (lambda: _gan(_kernel(), momentum=0.5), "without momentum"),
         (lambda: _gan(_kernel(), fakes=24), "set model.fake_batch_size to their number, 12; it is 24"),
+        (lambda: _gan(_kernel(), fakes=None), "set model.fake_batch_size to their number, 12; it is 8"),  # of the data
         (lambda: _gan(_kernel(), fakes=4), "set model.fake_batch_size to their number, 12; it is 4"),
         (lambda: _gan(_kernel(), maximize=True), "without momentum, weight decay and maximize"),
         (lambda: _gan(_network(), updates="simultaneous"), "updates='alternating'"),
@@ -134,6 +137,30 @@ def test_reals_that_stay_are_stored_once(tmp_path):
 def test_runs_that_cannot_be_replayed_are_refused(gan, message, tmp_path):
     with pytest.raises(ConfigError, match=message):
         tiny_fit(tmp_path, StoreFlow(), gan=gan())
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_system_is_refused(tmp_path):
+    flow = DiscriminatorFlow(TimedMLP((2,), hidden=(4,), embedding=4), IPM(), (2,), steps=2)
+    with pytest.raises(ConfigError, match="particles of their own"):
+        tiny_trainer(tmp_path, StoreFlow()).fit(flow, datamodule=TinyData())
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--model.fake_batch_size=12"], "it is Adam."),
+        (["--model.optimizer=SGD"], "set model.fake_batch_size to their number, 12; it is 8."),
+    ],
+    ids=["Adam", "batch"],
+)
+def test_command_line_refuses_before_the_run_has_a_folder(words, says, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    path = write_config(tmp_path / "tiny.yaml")
+    particles = ["Particles", "--model.generator.n=12", "--model.generator.out_shape=[1,8,8]"]
+    args = ["fit", f"--config={path}", "--model.generator", *particles, "--trainer.callbacks+=StoreFlow", *words]
+    assert says in refused(args, capsys)
+    assert sorted(tmp_path.iterdir()) == [path]
 
 
 def test_missing_and_given_starts_are_refused(tmp_path):
