@@ -185,6 +185,13 @@ class GAN(Measured):
         return schedules.configured(self._make_optimizer, self._make_scheduler, self.generator.parameters())
 
     def on_fit_start(self) -> None:
+        found = [more for one in self.trainer.optimizers if (more := schedules.beside_descent(one))]
+        if found and self.generator.theory:
+            warnings.warn(
+                f"{found[0]} moves {type(self.generator).__name__} otherwise than {self.generator.theory}, which plain "
+                "gradient descent follows (torch.optim.SGD without momentum or weight decay). Keep it if you mean it.",
+                stacklevel=2,
+            )
         if self.discriminator.sees_all_reals:
             self.discriminator.prepare(self._all_reals(data_of(self.trainer)))
 

@@ -20,6 +20,8 @@ class Generator(nn.Module, ABC):
     Attributes:
         out_shape: The same, as a tuple.
         classes: The same.
+        theory: What plain gradient descent moves it by and no other optimizer does, where it is made to follow that; ""
+            for one that any optimizer may train.
 
     Raises:
         ConfigError: If ``out_shape`` is neither, or there are fewer than two classes.
@@ -39,6 +41,8 @@ class Generator(nn.Module, ABC):
         >>> ring(ring.latent(5)).shape
         torch.Size([5, 2])
     """
+
+    theory: str = ""
 
     def __init__(self, *, out_shape: Sequence[int], classes: int | None = None):
         super().__init__()

@@ -36,7 +36,7 @@ class CoupledParticles(Generator):
 
     The gradient that reaches the particles is ``Gamma @ upstream``: plain gradient descent (``torch.optim.SGD`` without
     momentum) is the dynamics above, and particles outside the batch move too. Adam divides each coordinate's gradient
-    by its own size, and undoes Gamma.
+    by its own size, and undoes Gamma: ``GAN`` warns of it.
 
     Args:
         n: How many particles; None takes as many as given samples.
@@ -67,6 +67,7 @@ class CoupledParticles(Generator):
 
     coupling: Tensor
     latents: Tensor | None
+    theory = "the flow that its coupling stands for"
 
     def __init__(
         self,

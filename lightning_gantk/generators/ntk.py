@@ -63,6 +63,7 @@ class NTKGenerator(Generator):
     latents: Tensor
     matrix: Tensor
     size: Tensor
+    theory = "the training of an infinitely wide network"
 
     def __init__(
         self,

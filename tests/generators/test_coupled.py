@@ -1,12 +1,15 @@
 """Coupled particles and the infinitely wide generator: Gamma's exact values, and one step of either by hand."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
 import torch
+from tiny import TinyDiscriminator, tiny_fit
 from torch import nn
 
+from lightning_gantk import GAN
 from lightning_gantk.architectures import MLP
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators import (
@@ -82,6 +85,29 @@ def test_a_step_mixes_the_gradients(batch, per_particle):
     gradient = 2 * before * (copies.clamp(max=1) if per_particle else copies / batch)
     # float32: a sum of up to 15 products of size 1
     torch.testing.assert_close(particles.samples.double(), before - 0.1 * gamma.double() @ gradient, rtol=0, atol=5e-6)
+
+
+@pytest.mark.parametrize(
+    ("make", "found"),
+    [
+        (torch.optim.Adam, "Adam moves CoupledParticles otherwise than the flow that its coupling stands for"),
+        (lambda given, lr: torch.optim.SGD(given, lr, momentum=0.5), "SGD with momentum moves CoupledParticles"),
+        (torch.optim.SGD, None),
+    ],
+    ids=["Adam", "momentum", "plain"],
+)
+def test_an_optimizer_that_changes_the_flow_is_warned_of_once(make, found, tmp_path):
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        gan = GAN(CoupledParticles(8), TinyDiscriminator(), optimizer=lambda given: make(given, lr=0.1))
+        tiny_fit(tmp_path, gan=gan)
+    said = [str(one.message) for one in told if "CoupledParticles" in str(one.message)]
+    assert len(said) == (found is not None) and all(found in one and "torch.optim.SGD without" in one for one in said)
+
+
+def test_no_optimizer_is_warned_of_where_there_is_no_theory(tmp_path, recwarn):
+    tiny_fit(tmp_path, gan=GAN(Particles(8), TinyDiscriminator()))  # by Adam
+    assert not [one for one in recwarn if "otherwise than" in str(one.message)]
 
 
 def test_no_coupling_is_free_particles():
