@@ -39,10 +39,18 @@ def _status(specification: Specification, options: argparse.Namespace) -> int:
 
 
 def _report(specification: Specification, options: argparse.Namespace) -> int:
-    from lightning_gantk.compare.report.page import write
+    from lightning_gantk.compare.report.page import save
+    from lightning_gantk.compare.report.results import collect
 
-    for path in write(specification):
+    results = collect(specification)
+    for path in save(results):
         print(path)
+    if not any(one.finished for one in results.runs):
+        words = f"{options.specification}{f' --folder {options.folder}' if options.folder else ''}"
+        print(
+            f"Nothing has finished yet, of {len(results.runs)} runs: the report has no results. gantk compare run "
+            f"{words} runs what is missing, gantk compare status {words} shows how far it is."
+        )
     return 0
 
 

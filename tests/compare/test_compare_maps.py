@@ -12,6 +12,7 @@ from tiny import write_config
 from torch.utils.tensorboard import SummaryWriter
 
 from lightning_gantk import files
+from lightning_gantk.compare.command import main
 from lightning_gantk.compare.plan.formula import Formula
 from lightning_gantk.compare.plan.runs import runs_of
 from lightning_gantk.compare.plan.specification import load
@@ -95,7 +96,43 @@ def test_maps_of_a_search_that_has_compared_nothing_yet_are_empty(specification,
     asked = _load(tmp_path, maps, search=search, budget=5, grid=grid)
     (panel,) = panels(collect(asked), asked.maps[0], "val/fid")
     assert panel.name == "" and panel.means.shape == (2, 2) and np.isnan(panel.means).all()
-    assert len(draw(collect(asked), asked.maps[0], "val/fid").axes) == 2
+    assert draw(collect(asked), asked.maps[0], "val/fid") is None
+
+
+def test_legend_names_the_lines_that_are_drawn_and_covers_nothing(specification):
+    asked = dataclasses.replace(specification.maps[0], contours=(2.0, 101.5, 9999.0))
+    figure = draw(collect(specification), asked, "val/fid")
+    (legend,) = figure.legends
+    wanted = ["contour: FID = 2, 101.5", "theory: y - 10 * x = 0 (x across, y up)"]
+    assert [text.get_text() for text in legend.get_texts()] == wanted
+    figure.canvas.draw()
+    room = legend.get_window_extent()
+    assert room.x0 >= 0 and room.x1 <= figure.bbox.x1
+    assert not any(room.overlaps(axis.get_tightbbox()) for axis in figure.axes)
+    without = dataclasses.replace(asked, contours=(9999.0,), theory=Formula("x + y"))  # none of which passes through
+    assert not draw(collect(specification), without, "val/fid").legends
+
+
+def test_report_of_which_nothing_is_finished_says_so_and_draws_no_map(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    specification = _load(tmp_path, [_MAP])
+    stale = specification.folder / "maps" / "0_fid.png"
+    stale.parent.mkdir(parents=True)
+    stale.write_bytes(b"")
+    assert main(["report", "spec.yaml"]) == 0
+    told = capsys.readouterr().out
+    assert "Nothing has finished yet, of 24 runs" in told and "gantk compare run spec.yaml runs" in told
+    assert ".png" not in told and not stale.exists()
+
+
+def test_map_of_a_metric_that_no_run_has_is_not_drawn(specification):
+    specification = dataclasses.replace(
+        specification,
+        metrics={**specification.metrics, "val/other": "min"},
+        maps=(dataclasses.replace(specification.maps[0], metrics=("val/fid", "val/other")),),
+    )
+    assert [path.name for path in write(specification) if path.suffix == ".png"] == ["0_fid.png"]
+    assert "other over model.discriminator" in (specification.folder / "report.html").read_text()
 
 
 def test_report_has_the_maps_and_saves_them(specification):

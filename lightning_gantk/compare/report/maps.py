@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from lightning_gantk.compare.plan.maps import Map
 from lightning_gantk.compare.report.figures import DECADES, title
@@ -17,6 +18,9 @@ from lightning_gantk.compare.report.results import Results
 from lightning_gantk.compare.report.statistics import summarise
 
 _FINE = 40  # points of the theory's line in a cell's width
+_LETTER, _LINE = 0.068, 0.2  # inches that a letter and a line of the legend take, at most
+_CONTOUR: dict[str, Any] = {"colors": "#d55e00", "linewidths": 1.6}
+_THEORY: dict[str, Any] = {"colors": "black", "linewidths": 1.4, "linestyles": "dashed"}
 
 
 @dataclass(frozen=True)
@@ -62,12 +66,17 @@ def panels(results: Results, asked: Map, metric: str) -> list[Panel]:
     return list(found.values())
 
 
-def draw(results: Results, asked: Map, metric: str) -> Figure:
-    """The picture of a metric: panels side by side with one colour scale, means in the cells, and lines over them."""
+def draw(results: Results, asked: Map, metric: str) -> Figure | None:
+    """The picture of a metric: panels side by side with one colour scale, means in the cells, and lines over them, with
+    a legend below; None where there are no values.
+    """
     xs, ys = values_of(results, asked.x), values_of(results, asked.y)
     shown = panels(results, asked, metric)
-    width = 1.6 + len(shown) * (0.9 + 0.56 * len(xs))
-    figure = Figure(figsize=(width, 1.3 + 0.42 * len(ys)), layout="constrained")
+    if not any(np.isfinite(panel.means).any() for panel in shown):
+        return None
+    named = _legend(shown, asked, metric, xs, ys)
+    width = max(1.6 + len(shown) * (0.9 + 0.56 * len(xs)), 0.8 + _LETTER * max(map(len, named), default=0))
+    figure = Figure(figsize=(width, 1.3 + 0.42 * len(ys) + _LINE * len(named)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     norm = _norm(np.stack([panel.means for panel in shown]))
@@ -87,6 +96,8 @@ def draw(results: Results, asked: Map, metric: str) -> Figure:
     bar = figure.colorbar(image, ax=list(axes), pad=0.02)
     bar.set_label(title(metric), fontsize=9)
     bar.ax.tick_params(labelsize=8)
+    if named:
+        figure.legend(list(named.values()), list(named), loc="outside lower center", fontsize=8, frameon=False)
     return figure
 
 
@@ -109,19 +120,43 @@ def _numbers(axis: Axes, panel: Panel, norm: Normalize) -> None:
 
 
 def _lines(axis: Axes, panel: Panel, asked: Map, xs: list[float], ys: list[float]) -> None:
-    across, up = np.arange(len(xs)) + 0.5, np.arange(len(ys)) + 0.5
+    if levels := _levels(panel, asked):
+        axis.contour(np.arange(len(xs)) + 0.5, np.arange(len(ys)) + 0.5, panel.means, levels=levels, **_CONTOUR)
+    if (found := _theory(asked, xs, ys)) is not None:
+        axis.contour(*found, levels=[0.0], colors="white", linewidths=3)
+        axis.contour(*found, levels=[0.0], **_THEORY)
+
+
+def _levels(panel: Panel, asked: Map) -> list[float]:
+    """Contours that pass through a panel."""
     known = panel.means[np.isfinite(panel.means)]
-    levels = [level for level in asked.contours if len(known) and known.min() < level < known.max()]
-    if levels:
-        axis.contour(across, up, panel.means, levels=levels, colors="#d55e00", linewidths=1.6)
-    if asked.theory is not None:
-        fine_x = np.linspace(0.5, len(xs) - 0.5, _FINE * len(xs))
-        fine_y = np.linspace(0.5, len(ys) - 0.5, _FINE * len(ys))
-        x, y = np.meshgrid(_between(fine_x, xs), _between(fine_y, ys))
-        values = np.where(np.isfinite(theory := asked.theory(x, y)), theory, np.nan)
-        if np.nanmin(values) < 0 < np.nanmax(values):
-            axis.contour(fine_x, fine_y, values, levels=[0.0], colors="white", linewidths=3)
-            axis.contour(fine_x, fine_y, values, levels=[0.0], colors="black", linewidths=1.4, linestyles="dashed")
+    return [level for level in asked.contours if len(known) and known.min() < level < known.max()]
+
+
+def _theory(asked: Map, xs: list[float], ys: list[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Places across and up, and the theory's values there; None where it has no zeros."""
+    if asked.theory is None:
+        return None
+    fine_x = np.linspace(0.5, len(xs) - 0.5, _FINE * len(xs))
+    fine_y = np.linspace(0.5, len(ys) - 0.5, _FINE * len(ys))
+    found = asked.theory(*np.meshgrid(_between(fine_x, xs), _between(fine_y, ys)))
+    known = found[np.isfinite(found)]
+    if not len(known) or not known.min() < 0 < known.max():
+        return None
+    return fine_x, fine_y, np.where(np.isfinite(found), found, np.nan)
+
+
+def _legend(shown: list[Panel], asked: Map, metric: str, xs: list[float], ys: list[float]) -> dict[str, Line2D]:
+    """The lines that are drawn, by what they say."""
+    named = {}
+    if levels := sorted({level for panel in shown for level in _levels(panel, asked)}):
+        words = f"contour: {title(metric)} = {', '.join(f'{level:g}' for level in levels)}"
+        named[words] = Line2D([], [], color=_CONTOUR["colors"], linewidth=_CONTOUR["linewidths"])
+    if asked.theory is not None and _theory(asked, xs, ys) is not None:
+        words = f"theory: {asked.theory.text} = 0 (x across, y up)"
+        style = {"color": _THEORY["colors"], "linewidth": _THEORY["linewidths"], "linestyle": _THEORY["linestyles"]}
+        named[words] = Line2D([], [], **style)
+    return named
 
 
 def _between(places: np.ndarray, values: list[float]) -> np.ndarray:

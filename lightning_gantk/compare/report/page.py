@@ -18,10 +18,14 @@ def write(specification: Specification) -> list[Path]:
     """Writes the report of what has finished so far, from the runs' own logs and files.
 
     Returns:
-        The files: HTML, Markdown, CSV.
+        The files: HTML, Markdown, CSV, and the maps as pictures.
     """
-    results = collect(specification)
-    folder = specification.folder
+    return save(collect(specification))
+
+
+def save(results: Results) -> list[Path]:
+    """As ``write``, of results that have been read."""
+    folder = results.specification.folder
     found = {"report.html": _page(results), "report.md": _markdown(results), "results.csv": _csv(results)}
     for name, text in found.items():
         files.write_text(folder / name, text)
@@ -29,14 +33,17 @@ def write(specification: Specification) -> list[Path]:
 
 
 def _save_maps(results: Results) -> list[Path]:
-    """The maps as pictures, for a paper or a page."""
+    """The maps that have values as pictures, for a paper or a page."""
     saved = []
     for place, asked in enumerate(results.specification.maps):
         for metric in asked.metrics:
             name = metric.removeprefix("val/").replace("/", "_")
             path = results.specification.folder / "maps" / f"{place}_{name}.png"
+            if (figure := maps.draw(results, asked, metric)) is None:
+                path.unlink(missing_ok=True)  # of runs that no longer count
+                continue
             path.parent.mkdir(exist_ok=True)
-            maps.draw(results, asked, metric).savefig(path, dpi=110)
+            figure.savefig(path, dpi=110)
             saved.append(path)
     return saved
 
@@ -46,7 +53,10 @@ def _maps(results: Results) -> list[str]:
     for asked in results.specification.maps:
         for metric in asked.metrics:
             words = f"{figures.title(metric)} over {asked.x} and {asked.y}"
-            parts.append(f'<div class="figure">{figures.svg(maps.draw(results, asked, metric), words)}</div>')
+            if (figure := maps.draw(results, asked, metric)) is None:
+                parts.append(_note(f"{words}: no run has a value yet."))
+                continue
+            parts.append(f'<div class="figure">{figures.svg(figure, words)}</div>')
         told = ["Means over seeds, with their standard errors."]
         told += (
             [f"Orange: contours at {', '.join(f'{level:g}' for level in asked.contours)}."] if asked.contours else []
