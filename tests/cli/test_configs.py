@@ -37,6 +37,12 @@ def test_systems_have_run_folders_of_their_own():
     assert len(names) == len(set(names)) > 10
 
 
+def test_every_system_has_an_experiment_on_8_gaussians():
+    """As README has it."""
+    folders = [path for path in (_CONFIGS / "systems").iterdir() if path.is_dir()]
+    assert [path.name for path in folders if not (path / "8gaussians.yaml").is_file()] == []
+
+
 @pytest.fixture
 def mnist(tmp_path):
     """Files of MNIST's format and names, with noise in them; no download."""
