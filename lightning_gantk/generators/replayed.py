@@ -26,8 +26,8 @@ class ReplayedFlow(Generator):
 
     What the run's discriminator was fitted to is on disk (callback ``StoreFlow``); it is fitted again, step by step,
     from the state that it had, so that kept and finite ones can be replayed like others. A pass costs about what the
-    run did, and grows slowly with the number of latents: ask for all samples at once. Discriminators that draw random numbers in
-    ``fit`` are replayed with others.
+    run did, and grows slowly with the number of latents: ask for all samples at once. Discriminators that draw random
+    numbers in ``fit`` are replayed with others.
 
     It has nothing to train: it takes no gradients, and none reach latents.
 
