@@ -16,6 +16,7 @@ import shutil
 import statistics
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -128,7 +129,7 @@ def report(results: dict[str, dict[str, Any]], steps: dict[str, int], seeds: int
     yield (
         "Sinkhorn divergence (blur 0.001) of 500 particles to the 500 points that they are drawn to: mean ± standard "
         f"deviation of up to {seeds} runs; in brackets the paper's order of magnitude, after 50,000 steps. {runs} runs "
-        f"on {machine}."
+        f"on {machine}: {_breakdown(found)}."
     )
     yield ""
     yield f"| | steps | {' | '.join(ARCHITECTURES.values())} |"
@@ -195,6 +196,16 @@ def _sinkhorns(runs: Iterable[dict[str, Any]]) -> list[float]:
 def _mean(runs: list[dict[str, Any]]) -> float | None:
     values = _sinkhorns(runs)
     return statistics.fmean(values) if values else None
+
+
+def _breakdown(found: dict[tuple[str, str], list[dict[str, Any]]]) -> str:
+    """9 infinite cells of 3 seeds, 3 finite cells of 1 seed."""
+    counted = Counter((is_infinite(regime), len(runs)) for (regime, _), runs in found.items() if runs)
+    told = []
+    for (infinite, seeds), cells in sorted(counted.items(), reverse=True):
+        kind = "infinite" if infinite else "finite"
+        told.append(f"{cells} {kind} cell{'s' * (cells != 1)} of {seeds} seed{'s' * (seeds != 1)}")
+    return ", ".join(told) or "no cell"
 
 
 def _told(runs: list[dict[str, Any]], known: str | None) -> str:

@@ -42,6 +42,8 @@ def test_table_takes_its_place_and_leaves_the_text(runs, tmp_path):
     assert "old" not in text
     assert "| IPM, infinite | 3,000 | 1.3e-2 ± 1e-3 (1e-6) | - (2.6e-2) |" in text
     assert "| LSGAN, finite | 1,000 | -, 2 of 2 diverged (> 3) | - |" in text
+    assert "4 runs on " in text
+    assert ": 1 infinite cell of 2 seeds, 1 finite cell of 2 seeds." in text
 
 
 def test_runs_of_the_papers_length_have_a_table_of_their_own(runs, tmp_path):
