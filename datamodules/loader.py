@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Sampler
 from torch.utils.data.distributed import DistributedSampler
 
 from datamodules.samples import Samples, as_dataset
+from lightning_gantk.errors import Advice
 
 
 def collate(samples: Any) -> Any:
@@ -169,6 +170,7 @@ class TrainingLoader(DataLoader[Tensor]):
                 f"The checkpoint's data were {state_dict['order']} and now are {order}: the rest of its epoch"
                 " will not hold the batches that it would have held. Resume with the same data settings, or take this"
                 " as a new run.",
+                Advice,
                 stacklevel=2,
             )
         self.sampler.set_epoch(state_dict["epoch"])

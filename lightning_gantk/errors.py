@@ -1,4 +1,4 @@
-"""The errors that are meant for people: one they can mend, two they should know about."""
+"""What is meant for people: errors that they can mend or should know about, and advice."""
 
 
 class ConfigError(ValueError):
@@ -42,4 +42,18 @@ class ProcessLost(RuntimeError):
         >>> from lightning_gantk.errors import ProcessLost
         >>> issubclass(ProcessLost, RuntimeError)
         True
+    """
+
+
+class Advice(UserWarning):
+    """Something that a run goes on with and its user should know; ``train.py`` prints it as a single line.
+
+    Examples:
+        >>> import warnings
+        >>> from lightning_gantk.errors import Advice
+        >>> with warnings.catch_warnings(record=True) as told:
+        ...     warnings.simplefilter("always")
+        ...     warnings.warn("Three samples tell little.", Advice)
+        >>> str(told[0].message)
+        'Three samples tell little.'
     """

@@ -19,7 +19,7 @@ from lightning_gantk.discriminators.base import Discriminator, optimizers_withou
 from lightning_gantk.discriminators.conditional import conditional
 from lightning_gantk.discriminators.given_gradient import with_gradient
 from lightning_gantk.discriminators.labels import joined, parted, shape_with_label
-from lightning_gantk.errors import ConfigError
+from lightning_gantk.errors import Advice, ConfigError
 from lightning_gantk.generators.base import Generator
 from lightning_gantk.lightning_internals import configuration_is_given, log_again
 from lightning_gantk.metrics.base import Quality
@@ -190,6 +190,7 @@ class GAN(Measured):
             warnings.warn(
                 f"{found[0]} moves {type(self.generator).__name__} otherwise than {self.generator.theory}, which plain "
                 "gradient descent follows (torch.optim.SGD without momentum or weight decay). Keep it if you mean it.",
+                Advice,
                 stacklevel=2,
             )
         if self.discriminator.sees_all_reals:
@@ -322,6 +323,7 @@ class GAN(Measured):
             warnings.warn(
                 f"Checkpoints do not hold the optimizer of {', '.join(lost)}, which a resumed run starts anew: save it "
                 "in get_extra_state and take it back in set_extra_state.",
+                Advice,
                 stacklevel=2,
             )
         self._saved = True

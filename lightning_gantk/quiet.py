@@ -2,6 +2,9 @@
 
 import logging
 import warnings
+from typing import Any
+
+from lightning_gantk.errors import Advice
 
 _UNHELPFUL = (
     "litlogger",
@@ -23,3 +26,12 @@ def quieten() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in _UNHELPFUL:
         warnings.filterwarnings("ignore", message=f"(?s).*{message}")
+    warnings.formatwarning = _in_a_line
+
+
+_whole = warnings.formatwarning
+
+
+def _in_a_line(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> str:
+    """Advice without the place in the code, which says nothing to whom it is for; other warnings as they were."""
+    return f"warning: {message}\n" if issubclass(category, Advice) else _whole(message, category, *place, **more)

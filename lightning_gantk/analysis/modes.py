@@ -12,13 +12,15 @@ from torch import Tensor
 
 from lightning_gantk import bridge
 from lightning_gantk.architectures import Architecture
-from lightning_gantk.checks import in_words
+from lightning_gantk.checks import in_words, number
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators import CoupledParticles
 from lightning_gantk.generators.latent_kernel import coupling_matrix
 
 if TYPE_CHECKING:
     from lightning_gantk.kernels import Kernel
+
+_NEAR = 1e-3  # a step away from a point, in shares of the points' size
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class LinearModes:
         matrix: B, ``(n d, n d)``, float64; coordinates of a particle lie together.
         mu: Eigenvalues of ``Gamma B``, in ascending order, ``(n d,)``.
         rate: r, the particles' rate by the discriminator's.
+        coupling: Gamma, ``(n, n)``, float64.
 
     Examples:
         >>> import torch
@@ -50,19 +53,38 @@ class LinearModes:
     matrix: np.ndarray
     mu: np.ndarray
     rate: float
+    coupling: np.ndarray
 
     def exponents(self, *, decay: float = 0.0, penalty: float = 0.0) -> np.ndarray:
         """The exponents z of ``exp(z t)``, two for each mode, ``(n d, 2)``, complex, the slower one first.
 
-        They are the roots of ``z^2 + (decay + penalty mu) z + rate mu``; with a penalty that is exact where Gamma is
-        the identity.
+        They are the roots of ``z^2 + (decay + penalty mu) z + rate mu``.
+
+        Raises:
+            ConfigError: If an argument is negative, or there are a penalty and a coupling: together they mix the modes.
         """
+        _check_damping(decay, penalty)
+        if penalty:
+            self._refuse_mixing()
         damping = decay + penalty * self.mu
         root = np.sqrt((damping**2 - 4 * self.rate * self.mu).astype(complex))
         return np.stack([(root - damping) / 2, (-root - damping) / 2], axis=1)
 
+    def spectrum(self, *, decay: float = 0.0, penalty: float = 0.0) -> np.ndarray:
+        """All exponents z of ``exp(z t)``, ``(2 n d,)``, complex, the slowest first; for any penalty and coupling.
+
+        Raises:
+            ConfigError: If an argument is negative.
+        """
+        _check_damping(decay, penalty)
+        eye = np.eye(len(self.matrix))
+        gamma = np.kron(self.coupling, np.eye(len(eye) // len(self.coupling)))
+        damping = decay * eye + penalty * self.matrix
+        found = np.linalg.eigvals(np.block([[-damping, self.matrix], [-self.rate * gamma, 0 * eye]]))
+        return found[np.lexsort((found.imag, -found.real))]
+
     def decay_rates(self, *, decay: float = 0.0, penalty: float = 0.0) -> np.ndarray:
-        """How fast each mode dies out in the end, ``(n d,)``; 0 where it goes round for ever."""
+        """How fast each mode dies out in the end, ``(n d,)``; 0 where it goes round for ever. As for ``exponents``."""
         return -np.real(self.exponents(decay=decay, penalty=penalty)).max(axis=1) + 0.0
 
     @property
@@ -72,13 +94,31 @@ class LinearModes:
 
     @property
     def critical_penalty(self) -> np.ndarray:
-        """The same for the penalty alone, ``2 sqrt(rate / mu)``: no one penalty is critical for all modes."""
+        """The same for the penalty alone, ``2 sqrt(rate / mu)``: no one penalty is critical for all modes.
+
+        Raises:
+            ConfigError: If there is a coupling.
+        """
+        self._refuse_mixing()
         with np.errstate(divide="ignore"):
             return 2 * np.sqrt(self.rate / self.mu)
 
     def least_decay(self, particle_step: float) -> float:
         """The decay above which simultaneous steps of the particles are stable; alternating ones are at any."""
+        number("particle_step", particle_step)
         return particle_step * float(self.mu[-1])
+
+    def _refuse_mixing(self) -> None:
+        if (self.coupling != np.eye(len(self.coupling))).any():
+            raise ConfigError(
+                "A penalty acts through B and coupled particles move through Gamma B, whose modes are others: together "
+                "they mix. spectrum(decay=..., penalty=...) has the exponents of all of it."
+            )
+
+
+def _check_damping(decay: float, penalty: float) -> None:
+    for name, value in (("decay", decay), ("penalty", penalty)):
+        number(name, value)
 
 
 def linear_modes(
@@ -114,6 +154,7 @@ def linear_modes(
     called = kernel_of(kernel)
     with jax.enable_x64(True):
         check_gram(called, bridge.to_jax(points[:1]), bridge.to_jax(torch.cat([points[:1], points[:1]])))
+    _refuse_indefinite(called, kernel, points)
     if _has_cusp(called, kernel, points):
         raise ConfigError(
             f"{kernel!r} has no second derivatives where points meet: its force on a particle does not grow in "
@@ -132,7 +173,7 @@ def linear_modes(
     values, vectors = np.linalg.eigh(gamma)
     root = np.kron((vectors * np.sqrt(values.clip(min=0))) @ vectors.T, np.eye(d))
     mu = np.linalg.eigvalsh(root @ matrix @ root).clip(min=0)
-    return LinearModes(matrix, mu, slow / fast)
+    return LinearModes(matrix, mu, slow / fast, gamma)
 
 
 def _vectors(points: Any) -> Tensor:
@@ -158,6 +199,24 @@ def _pair(rates: Any) -> tuple[float, float]:
     return float(listed[0]), float(listed[1])
 
 
+def _refuse_indefinite(kernel: "Kernel", described: Any, points: Tensor) -> None:
+    """Refuses what is no kernel: one that is not symmetric, or negative, at the first point and one near it."""
+    pair = torch.cat([points[:1], points[:1] + _NEAR * _size(points)])
+    gram = _gram(kernel, pair)
+    rounding = 1e-11 * float(np.abs(gram).max())
+    if abs(gram[0, 1] - gram[1, 0]) > rounding:
+        raise ConfigError(
+            f"{described!r} is not symmetric, as a kernel must be: of two points k(x, y) = {gram[0, 1]:.6g} and "
+            f"k(y, x) = {gram[1, 0]:.6g}."
+        )
+    if not kernel.conditional and min(gram[0, 0], gram[1, 1]) < -rounding:
+        raise ConfigError(f"{described!r} is not positive definite: k(x, x) = {min(gram[0, 0], gram[1, 1]):.6g}.")
+    if gram[0, 0] - gram[0, 1] - gram[1, 0] + gram[1, 1] < -rounding:
+        raise ConfigError(
+            f"{described!r} is not positive definite: of two points k(x, x) - 2 k(x, y) + k(y, y) is below 0."
+        )
+
+
 def _has_cusp(kernel: "Kernel", described: Any, points: Tensor) -> bool:
     """Whether layers say so, or the kernel's own distance of near points does not fall with the square of theirs.
 
@@ -175,7 +234,7 @@ def _has_cusp(kernel: "Kernel", described: Any, points: Tensor) -> bool:
 
 def _is_flatter(block: np.ndarray, kernel: "Kernel", points: Tensor) -> bool:
     """Whether the mixed derivatives ``(d, d)`` at the first point fall short of the kernel's own distance near it."""
-    step = 1e-3 * _size(points)
+    step = _NEAR * _size(points)
     found = _squared_distance(kernel, points[:1], step)
     rounding = 1e-11 * abs(float(_gram(kernel, points[:1])[0, 0]))
     return found > rounding and block.mean() * len(block) * step**2 < found / 2

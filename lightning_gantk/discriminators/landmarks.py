@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lightning_gantk.errors import ConfigError
+from lightning_gantk.errors import Advice, ConfigError
 
 LOOKS = 16  # fakes at which gradients are compared with those of the kernel itself
 _LIMIT = 0.1  # of that error, before there is a warning
@@ -63,6 +63,7 @@ class Landmarks:
             warnings.warn(
                 f"{self.count} features do not resolve this batch: gradients are wrong by {error:.0%} of themselves at "
                 f"{LOOKS} fakes (limit {_LIMIT:.0%}). More 'features' help, or none, which is exact.",
+                Advice,
                 stacklevel=3,
             )
         return error

@@ -13,7 +13,7 @@ from lightning_gantk.checks import in_words, whole
 from lightning_gantk.discriminators.base import Discriminator, check_batch
 from lightning_gantk.discriminators.labels import parted, shape_without_label
 from lightning_gantk.empirical import features
-from lightning_gantk.errors import ConfigError
+from lightning_gantk.errors import Advice, ConfigError
 from lightning_gantk.losses import IPM
 from lightning_gantk.privacy import gaussian_epsilon, gaussian_sigma, secret_noise
 from lightning_gantk.processes import take_from_first
@@ -131,6 +131,7 @@ class PrivateMeanEmbedding(Discriminator):
                 "With secret=False the noise of PrivateMeanEmbedding comes from the run's seed, which checkpoints and "
                 "logs have: whoever has one takes the noise away, and the reals are not private. Leave 'secret' out "
                 "where they must be.",
+                Advice,
                 stacklevel=2,
             )
         if self._in_shape is not None and self.seen:
@@ -157,11 +158,16 @@ class PrivateMeanEmbedding(Discriminator):
         before = [value for key, value in state.items() if key.rpartition(".")[-1] == "released"]
         self.released.copy_(before[0] if before else torch.tensor(math.inf))
         spent, total = (self._spent(float(self.released) + more) for more in (0.0, self._own_release))
-        warnings.warn(
-            f"PrivateMeanEmbedding releases the reals anew as this run goes on. The discriminator before it had spent "
-            f"epsilon = {spent:.4g}; with this release it is {total:.4g} (delta = {self.delta:g}).",
-            stacklevel=2,
-        )
+        if math.isinf(spent):
+            told = (
+                "The discriminator before it was not private (it saw the reals, or had no secret noise): epsilon stays "
+                "infinite, whatever this one spends."
+            )
+        else:
+            told = (
+                f"The one before it had spent epsilon = {spent:.4g}; together it is {total:.4g} (delta {self.delta:g})."
+            )
+        warnings.warn(f"PrivateMeanEmbedding releases the reals anew as this run goes on. {told}", Advice, stacklevel=2)
 
     @torch.no_grad()
     def fit(self, real: Tensor, fake: Tensor) -> None:

@@ -5,6 +5,7 @@ import warnings
 from typing import TYPE_CHECKING, Literal
 
 from lightning_gantk.checks import whole
+from lightning_gantk.errors import Advice
 
 if TYPE_CHECKING:
     from lightning_gantk.kernels.dynamics.accuracy import Accuracy
@@ -72,5 +73,6 @@ class Resolution:
         warnings.warn(
             f"{self._dtype} does not resolve this batch with {setting}: {'; '.join(doubts)}. {helps} a shorter time, "
             "or samples of a size near 1 without far outliers.",
+            Advice,
             stacklevel=4,
         )

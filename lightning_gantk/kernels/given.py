@@ -80,9 +80,11 @@ def check_gram(kernel: Kernel, x: jax.Array, y: jax.Array) -> None:
         raise
     except Exception as error:  # a user's own code may raise anything
         why = (str(error).splitlines() or [""])[0]
+        foreign = isinstance(error, TypeError | jax.errors.JAXTypeError) and "positional argument" not in why
+        cure = " A kernel is written in jax.numpy, without torch and numpy." if foreign else ""
         raise ConfigError(
-            f"{kernel!r} fails on JAX arrays {x.shape} and {y.shape}, {type(error).__name__}: {why[:_LONGEST]}. A "
-            "kernel is written in jax.numpy, without torch and numpy."
+            f"{kernel!r} fails on JAX arrays {x.shape} and {y.shape}, {type(error).__name__}: "
+            f"{why[:_LONGEST].rstrip('.')}.{cure}"
         ) from error
 
 

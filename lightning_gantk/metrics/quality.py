@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_gantk.checks import whole
+from lightning_gantk.errors import Advice
 from lightning_gantk.metrics.base import Quality, own_share, refuse_nan
 from lightning_gantk.metrics.features import FeatureExtractor
 from lightning_gantk.processes import gathered, processes
@@ -149,6 +150,7 @@ class SampleQuality(Quality):
             f"FID from {samples} images with {dimensions} features: below {dimensions + 1} images the covariance is"
             " singular and FID far too large. Compare such figures at the same number of images only, hold out more"
             " (the data's val_size), or choose an extractor with fewer features.",
+            Advice,
             stacklevel=3,
         )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from lightning_gantk.errors import ConfigError
+from lightning_gantk.errors import Advice, ConfigError
 from lightning_gantk.files import sweep
 from lightning_gantk.locks import Lock, described
 from lightning_gantk.training.folders import run_folder, shown
@@ -64,7 +64,7 @@ def locked(folder: str | Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
-        warnings.warn(f"The file system of {folder} has no locks: start no second process on it.", stacklevel=2)
+        warnings.warn(f"The file system of {folder} has no locks: start no second process on it.", Advice, stacklevel=2)
         yield
         return
     if not taken:

@@ -66,6 +66,53 @@ def test_modes_are_those_of_the_whole_system():
     assert modes.least_decay(0.1) == pytest.approx(0.1 * modes.mu.max())
 
 
+def test_spectrum_is_of_the_whole_system_with_a_penalty_and_a_coupling_too():
+    """Roots of z^2 + R mu z + mu, with mu of Gamma B, would be off by up to 5 times."""
+    modes = linear_modes(_S1, _TWO, 0.8)
+    b, gamma = modes.matrix, np.array([[1, 0.8], [0.8, 1]])
+    # R = 3: det(z^2 + 3 B z + Gamma B) = 0. B and Gamma commute, by symmetry; B's smaller eigenvalue is of the mean.
+    np.testing.assert_allclose(b @ gamma, gamma @ b, atol=1e-15)
+    beta, speed = np.linalg.eigvalsh(b), (0.2, 1.8)
+    wanted = np.concatenate([np.roots([1, 3 * mu, own * mu]) for mu, own in zip(beta, speed[::-1], strict=True)])
+    found = modes.spectrum(penalty=3.0)
+    np.testing.assert_allclose(np.sort_complex(found), np.sort_complex(wanted), atol=1e-12)
+    assert (np.diff(found.real) <= 1e-15).all()
+    np.testing.assert_allclose(found[0].real, -0.0696, atol=5e-5)
+    both = (modes.spectrum(decay=0.3), modes.exponents(decay=0.3).ravel())
+    np.testing.assert_allclose(
+        *(np.sort_complex(one.round(9)) for one in both), atol=2e-9
+    )  # rounded to be sorted alike
+    for call in (lambda: modes.exponents(penalty=3.0), lambda: modes.decay_rates(penalty=1.0)):
+        with pytest.raises(ConfigError, match=r"they mix. spectrum\(decay="):
+            call()
+    with pytest.raises(ConfigError, match="they mix"):
+        _ = modes.critical_penalty
+
+
+def test_arguments_of_modes_are_checked():
+    modes = linear_modes(_S1, _TWO)
+    for name, call in (
+        ("decay", lambda: modes.decay_rates(decay=-1)),
+        ("penalty", lambda: modes.spectrum(penalty="a")),
+        ("particle_step", lambda: modes.least_decay(-1)),
+    ):
+        with pytest.raises(ConfigError, match=f"'{name}' must be a number of at least 0"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (lambda x, y: -_S1(x, y), r"not positive definite: k\(x, x\) = -1"),
+        (lambda x, y: 1 + (x @ y.T) ** 2 - 2 * x @ y.T, "not positive definite"),
+        (lambda x, y: x @ (y + 1).T * jnp.exp(x[:, :1]), "is not symmetric"),
+    ],
+)
+def test_what_is_no_kernel_is_told_so(function, says):
+    with pytest.raises(ConfigError, match=says):
+        linear_modes(function, torch.tensor([[0.5], [-0.5]]))
+
+
 def test_matrix_in_two_dimensions_by_the_formula():
     """k = exp(-|v|^2 / (2 s^2)): d_x d_y k = (I - v v^T / s^2) k / s^2."""
     s, points = 1.3, torch.randn(4, 2, generator=torch.Generator().manual_seed(0)).double()
