@@ -15,7 +15,8 @@ from lightning_gantk.generators import Particles
 from lightning_gantk.pictures import style
 
 SECONDS, COUNT, LOOKS = 2.0, 256, 40
-NO_CRITICS = ("discriminator_flow", "effective_dynamics", "monoflow")  # another flow, coupling, generator's loss
+# Another generator, flow, coupling, generator's loss.
+NO_CRITICS = ("both_infinite", "discriminator_flow", "effective_dynamics", "monoflow")
 
 
 def _distance(x: torch.Tensor, y: torch.Tensor) -> float:

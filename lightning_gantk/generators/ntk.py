@@ -29,6 +29,8 @@ class NTKGenerator(Generator):
 
     which in A is ``A_j <- A_j - eta grad_j``. So the gradient that reaches A is that of its own samples, not Gamma
     times it: plain gradient descent (``torch.optim.SGD`` without momentum) is exact training of the infinite network.
+    Its learning rate is that of ``Particles`` divided by the largest eigenvalue of ``matrix``, Gamma over Z, which is
+    of the order of n: one that suits free particles gives NaN here (docs/systems/both_infinite.md).
 
     While training, latents are those of Z; in evaluation they are new ones, whose samples move by the same formula. A
     sample of a new latent has no weights of its own: gradients from it are refused.
