@@ -6,6 +6,7 @@ from lightning_gantk.errors import ConfigError
 from lightning_gantk.words import nearest
 
 _PACKAGE = Path(__file__).parent
+_MANY = 10  # files of a folder, which a message does not list
 
 
 def folder() -> Path:
@@ -42,7 +43,11 @@ def hint(name: str, *, within: str = "") -> str:
     """The end of a message that there is no such file: the shipped ones with the nearest names."""
     home = folder() / within
     known = sorted(path.relative_to(home).with_suffix("").as_posix() for path in home.rglob("*.yaml"))
-    near = nearest(_short(name, within), known)
+    short = _short(name, within).rstrip("/")
+    held = [one for one in known if one.startswith(f"{short}/")]  # where the name is that of a folder
+    if 0 < len(held) < _MANY:
+        return f"; did you mean {' or '.join(held)}?"
+    near = nearest(short, known)
     return near if near != "." else ", here or among those that come with the package."
 
 

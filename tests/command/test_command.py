@@ -145,6 +145,15 @@ def test_file_of_the_users_own_comes_before_a_shipped_one(tmp_path, monkeypatch)
     assert config_files.find("quickstart") == Path("quickstart")
 
 
+def test_folder_instead_of_a_config_is_told_with_its_own_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("systems/monoflow", "configs/systems/monoflow/"):
+        with pytest.raises(ConfigError, match=r"mean systems/monoflow/8gaussians or systems/monoflow/digits[?]$"):
+            config_files.find(name)
+    with pytest.raises(ConfigError, match="did you mean quickstart"):
+        config_files.find("quikstart")
+
+
 def test_signature_is_that_of_the_class():
     assert signatures.parameters("lightning_gantk.discriminators.NTKDiscriminator") >= {"kernel", "loss", "inertia"}
     assert signatures.parameters("lightning_gantk.architectures.DCGAN") is None  # takes any, for a base class
