@@ -37,6 +37,11 @@ def is_monotone(loss: AdversarialLoss, lo: float = -10.0, hi: float = 10.0) -> b
     return bool((slopes * math.copysign(1.0, way) > 0).all()) and way != 0
 
 
+def is_increasing(function: Callable[[Tensor], Tensor], lo: float = -10.0, hi: float = 10.0) -> bool:
+    """Whether a pointwise function's slope is positive at 4001 places from ``lo`` to ``hi``, in float64."""
+    return bool((_slope(function, torch.linspace(lo, hi, _POINTS, dtype=torch.float64)) > 0).all())
+
+
 def _slope(function: Callable[[Tensor], Tensor], scores: Tensor) -> Tensor:
     scores = scores.requires_grad_()
     value = function(scores)

@@ -1,6 +1,7 @@
 """Generators that follow any increasing function of the discriminator's score."""
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Literal, get_args
 
@@ -41,6 +42,9 @@ class MonoFlow(LikelihoodRatio):
     Raises:
         ConfigError: If the name is unknown, or a number is out of range.
 
+    Warns:
+        UserWarning: If a function is not increasing everywhere between -10 and 10.
+
     Examples:
         >>> import torch
         >>> from lightning_gantk.losses import MonoFlow
@@ -57,6 +61,8 @@ class MonoFlow(LikelihoodRatio):
             raise ConfigError(f"'shift' of MonoFlow must be a finite number, got {shift!r}.")
         number("scale", scale, positive=True, of="of MonoFlow")
         self.h, self.shift, self.scale = h, shift, scale
+        if callable(h):
+            _warn_unless_increasing(h)
 
     def c(self, scores: Array) -> Array:
         s = self.scale * scores + self.shift
@@ -70,3 +76,20 @@ class MonoFlow(LikelihoodRatio):
         if self.h == "vanilla":
             return log_sigmoid(-s)
         return -xp.asinh(s) if self.h == "arcsinh" else -xp.exp(1.5 * s)
+
+
+def _warn_unless_increasing(h: Callable[[Array], Array]) -> None:
+    from lightning_gantk.analysis.monotone import is_increasing  # which imports the losses
+
+    try:
+        increasing = is_increasing(h)
+    except Exception:  # a function that torch cannot differentiate is told, or works, where it is used
+        return
+    if not increasing:
+        warnings.warn(
+            f"'h' of MonoFlow, {getattr(h, '__name__', h)}, is not increasing everywhere between -10 and 10: where it "
+            "falls, fakes go the wrong way, and where it is flat, nothing moves them. Give an increasing function, "
+            f"or one of {', '.join(map(repr, get_args(Name)))}.",
+            UserWarning,
+            stacklevel=3,
+        )

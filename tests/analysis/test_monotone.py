@@ -1,5 +1,7 @@
 """Which losses drive fakes the right way at every score, and how fast: the exact velocities of two Gaussians."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -73,7 +75,8 @@ def test_f_divergences_turn_where_they_say(name, turns):
 
 
 def test_what_stands_still_is_not_monotone():
-    assert not is_monotone(MonoFlow(torch.relu))
+    with pytest.warns(UserWarning, match="'h' of MonoFlow, relu, is not increasing"):
+        assert not is_monotone(MonoFlow(torch.relu))
 
 
 def test_ns_and_vanilla_share_the_logit():
@@ -92,3 +95,16 @@ def test_vanilla_are_two_of_them():
 def test_range_without_scores_is_refused(lo, hi):
     with pytest.raises(ConfigError, match="'lo' must be a number below 'hi'"):
         is_monotone(IPM(), lo, hi)
+
+
+def test_monoflow_of_a_function_that_is_not_increasing_warns_once():
+    with pytest.warns(UserWarning, match="'h' of MonoFlow, cos, is not increasing .*the wrong way") as told:
+        MonoFlow(torch.cos)
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("h", ["logit", "exp", torch.arcsinh, lambda s: s.tanh(), lambda s: s.no_such_method()])
+def test_monoflow_of_another_function_does_not_warn(h):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        MonoFlow(h, shift=10.0, scale=5.0)  # at h's own places: tanh is flat in float64 from 20 on
