@@ -18,7 +18,7 @@ _Kind = TypeVar("_Kind", bound=Callback)
 
 
 class RunSummary(Callback):
-    """Says at the start what is trained, and at the end how far the FID fell and where everything is.
+    """Says at the start what is trained, and at the end how far the FID fell, or that it rose, and where everything is.
 
     Where the first validation was made before training, its FID is that of the untrained generator; it outlives
     resumption in the checkpoint.
@@ -86,7 +86,14 @@ class RunSummary(Callback):
         end = "at the end" if measured == trainer.global_step else "when last measured"
         floor = trainer.callback_metrics.get(f"{self.metric}_floor")
         real = "" if floor is None else f", {floor:.4g} for real against real"
-        return f"{name} {first:.4g} {start}, {last:.4g} {end} (after {measured} generator steps){real}."
+        worse = f": worse than {start}" if self._is_worse(trainer, first, last) else ""
+        return f"{name} {first:.4g} {start}, {last:.4g} {end} (after {measured} generator steps){real}{worse}."
+
+    def _is_worse(self, trainer: Trainer, first: float, last: float) -> bool:
+        """Whether the value went the wrong way: up, unless the best checkpoint is that of the highest."""
+        best = _only(BestCheckpoint, trainer)
+        rises = best is not None and best.monitor == self.metric and best.mode == "max"
+        return last < first if rises else last > first
 
     @staticmethod
     def _say(trainer: Trainer, text: str) -> None:

@@ -182,7 +182,7 @@ def test_summary_tells_fid_at_the_start_at_the_end_and_of_real_samples(tmp_path,
     assert "3x8x8) against TinyDiscriminator (IPM)" in first
     assert fid == (
         f"FID {start:.4g} at the start, {end:.4g} at the end (after 4 generator steps), "
-        f"{floor:.4g} for real against real."
+        f"{floor:.4g} for real against real{': worse than at the start' if end > start else ''}."
     )
     last = tmp_path / "run" / "version_0" / "checkpoints" / "last.ckpt"
     for place in (grid.latest, best.best_model_path, f"--ckpt_path {last}", f"tensorboard --logdir {logger.log_dir}"):
@@ -204,6 +204,17 @@ def test_summary_may_tell_of_another_metric(tmp_path, capsys):
     trainer = _fit(tmp_path, RunSummary("val/kid"), gan=_gan(quality=TinyQuality()), max_steps=2)[1]
     kid = trainer.callback_metrics["val/kid"]
     assert f"KID {kid:.4g} after 2 steps, {kid:.4g} at the end" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("mode", "first", "last", "worse"),
+    [("min", 1, 2, True), ("max", 2, 1, True), ("min", 2, 1, False), ("max", 1, 2, False)],
+)
+def test_summary_says_where_the_end_is_worse_than_the_start(mode, first, last, worse, tmp_path):
+    summary = RunSummary("val/kid")
+    summary.load_state_dict({"first": (0, first), "last": (0, last)})
+    trainer = tiny_trainer(tmp_path, summary, BestCheckpoint(monitor="val/kid", mode=mode))
+    assert summary._told(trainer).endswith(": worse than at the start.") is worse
 
 
 def test_summary_says_where_no_fid_was_measured(tmp_path, capsys):
