@@ -16,6 +16,16 @@ class ConfigError(ValueError):
     """
 
 
+class MetricMissing(ConfigError):
+    """A comparison waits for a metric that a run of it does not log: a mistake of the whole comparison.
+
+    Examples:
+        >>> from lightning_gantk.errors import ConfigError, MetricMissing
+        >>> issubclass(MetricMissing, ConfigError)
+        True
+    """
+
+
 class TrainingDiverged(RuntimeError):
     """A NaN or an infinity appeared during training; the message names the step and the tensor.
 

@@ -4,8 +4,11 @@ from collections.abc import Iterable, Iterator
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from lightning_gantk.errors import ConfigError
+from lightning_gantk.errors import ConfigError, MetricMissing
 from lightning_gantk.training.trainer import callbacks_of
+from lightning_gantk.words import meant
+
+_COMPARISON = "the comparison"
 
 
 class MonitoredNames(Callback):
@@ -39,11 +42,13 @@ class MonitoredNames(Callback):
         known = [name for name in trainer.callback_metrics if name.startswith("val/")]
         for who, name in self._waiting(trainer):
             if name not in known:
-                raise ConfigError(f"{who} waits for {name!r}, which nobody logs: validation gives {', '.join(known)}.")
+                kind = MetricMissing if who == _COMPARISON else ConfigError
+                gives = f"validation gives {', '.join(known)}"
+                raise kind(f"{who} waits for {name!r}, which nobody logs: {gives}{meant(name, known) or '.'}")
 
     def _waiting(self, trainer: Trainer) -> Iterator[tuple[str, str]]:
         for callback in callbacks_of(trainer):
             name = getattr(callback, "monitor", None)
             if isinstance(name, str) and name.startswith("val/"):
                 yield type(callback).__name__, name
-        yield from (("the comparison", name) for name in self.expected if name.startswith("val/"))
+        yield from ((_COMPARISON, name) for name in self.expected if name.startswith("val/"))

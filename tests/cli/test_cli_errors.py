@@ -227,6 +227,7 @@ def test_metric_that_a_comparison_waits_for_and_nobody_logs_is_told_at_the_first
     line = capsys.readouterr().err
     assert line.count("\n") == 1
     assert "the comparison waits for 'val/fidd', which nobody logs: validation gives " in line and "val/fid," in line
+    assert line.endswith("; did you mean val/fid?\n") or "; did you mean val/fid or " in line
     assert not list(Path().rglob("*.ckpt"))  # no step was taken
 
 

@@ -187,6 +187,16 @@ def test_failures_are_retried_or_marked_with_their_error(place, capfd):
 
 
 @pytest.mark.slow
+def test_metric_that_nobody_logs_ends_the_comparison_after_the_first_run(place, capfd):
+    path = _specification("misspelt", seeds=[0, 1, 2], metrics={"val/fidd": "min"}, retries=1)
+    assert main(["run", str(path), "--parallel", "1"]) == 2
+    assert [read(folder).attempts for folder in _folders(path)] == [1, 0, 0]
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert "the comparison waits for 'val/fidd', which nobody logs" in last and "did you mean val/fid" in last
+    assert "no other run was started" in last
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_driver_that_is_told_to_stop_stops_its_runs_in_good_order(place, number):
     path = _specification(f"stopped{number:d}", set={"trainer.max_steps": 1_000_000})

@@ -43,7 +43,8 @@ def run(specification: Specification, *, parallel: int | None = None, local: boo
         0 if all runs have finished or diverged, 1 if some have failed, 128 + signal number if it was stopped.
 
     Raises:
-        ConfigError: Before anything runs, if something cannot be done, or another driver is at it.
+        ConfigError: Before anything runs, if something cannot be done, or another driver is at it; after a run has
+            found that a metric of the specification is not logged.
     """
     if parallel is not None and parallel < 1:
         raise ConfigError(f"--parallel must be at least 1, got {parallel}.")
@@ -103,6 +104,7 @@ class Driver:
         self.tries: Counter[str] = Counter()
         self._slots: dict[str, int] = {}
         self._signal = 0
+        self._mistake = ""  # of the specification, which a run has come upon
         self._told: dict[str, tuple[Phase, int]] = {}
 
     def run(self) -> int:
@@ -126,7 +128,11 @@ class Driver:
             for number, handler in before.items():
                 signal.signal(number, handler)
         states = self.board.states()
-        print(tally(states))
+        print(tally(states), flush=True)
+        if self._mistake:
+            raise ConfigError(
+                f"{self._mistake} Mend 'metrics' of the specification; no other run was started after it."
+            )
         bare = [] if self.tuner is None else self.tuner.without_result()
         for cell in bare:
             print(f"{cell}: no trial came to a value, so that there is nothing to compare.")
@@ -139,7 +145,10 @@ class Driver:
             states = self.board.states(set(self.jobs))
             active = {slug for slug, one in states.items() if one.phase in (Phase.RUNNING, Phase.QUEUED)}
             missing = [run for run in self._in_order() if run.slug not in active and self._wants(run, states[run.slug])]
-            if self.tuner is not None and len(active) + len(missing) < self.parallel:
+            self._mistake = self._mistake or self._mistake_of(states)
+            if self._mistake:
+                missing = []  # those that run go on
+            elif self.tuner is not None and len(active) + len(missing) < self.parallel:
                 new = self._more(self.tuner, set(states) - active - {run.slug for run in missing})
                 states |= {run.slug: State(Phase.WAITING) for run in new}
                 missing += new
@@ -149,9 +158,16 @@ class Driver:
                     self._submit(run, active)
             stopped = {slug for slug, one in states.items() if one.phase == Phase.STOPPED}
             yield states
-            if not active and not missing and (self.tuner is None or self.tuner.is_done):
+            if not active and not missing and (self._mistake or self.tuner is None or self.tuner.is_done):
                 return
             time.sleep(_PAUSE)
+
+    def _mistake_of(self, states: dict[str, State]) -> str:
+        """What a run that was started here says is wrong with the specification; "" where none does."""
+        for slug in self.tries:
+            if states[slug].phase == Phase.FAILED and self.comparison.run(slug).tried()[-1]["code"] == Code.MISTAKEN:
+                return states[slug].error
+        return ""
 
     def _in_order(self) -> list[Run]:
         """Trials first, then all cells with the first seed: a whole comparison, early."""

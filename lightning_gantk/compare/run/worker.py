@@ -25,6 +25,7 @@ class Code(IntEnum):
     FINISHED = 0
     REFUSED = 2
     DIVERGED = 3
+    MISTAKEN = 4  # refused, for what the specification asks of every run
     BUSY = 75
     INTERRUPTED = 130
     TERMINATED = 143
@@ -51,7 +52,7 @@ def main(folder: RunFolder, *, parent: int | None = None) -> int:
     began = time.time()
 
     from lightning_gantk import cli
-    from lightning_gantk.errors import TrainingDiverged
+    from lightning_gantk.errors import MetricMissing, TrainingDiverged
 
     words = [*plan["arguments"], f"--trainer.default_root_dir={folder.path.parent}", f"--name={folder.path.name}"]
     try:
@@ -60,6 +61,8 @@ def main(folder: RunFolder, *, parent: int | None = None) -> int:
     except SystemExit as stopped:
         if isinstance(stopped.__context__, TrainingDiverged):
             return Code.DIVERGED
+        if isinstance(stopped.__context__, MetricMissing):
+            return Code.MISTAKEN
         return stopped.code if isinstance(stopped.code, int) else 1
     if leads:
         files.write_json(folder.finished, _record(folder, command, began))
