@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from array_api_compat import array_namespace
 
 from lightning_gantk.checks import number
-from lightning_gantk.errors import ConfigError
+from lightning_gantk.errors import Advice, ConfigError
 from lightning_gantk.losses.base import Array, log_sigmoid
 from lightning_gantk.losses.likelihood import LikelihoodRatio
 
@@ -91,5 +91,6 @@ def _warn_unless_increasing(h: Callable[[Array], Array]) -> None:
             "falls, fakes go the wrong way, and where it is flat, nothing moves them. Give an increasing function, "
             f"or one of {', '.join(map(repr, get_args(Name)))}.",
             UserWarning,
+            Advice,
             stacklevel=3,
         )
