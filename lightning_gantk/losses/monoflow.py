@@ -90,7 +90,6 @@ def _warn_unless_increasing(h: Callable[[Array], Array]) -> None:
             f"'h' of MonoFlow, {getattr(h, '__name__', h)}, is not increasing everywhere between -10 and 10: where it "
             "falls, fakes go the wrong way, and where it is flat, nothing moves them. Give an increasing function, "
             f"or one of {', '.join(map(repr, get_args(Name)))}.",
-            UserWarning,
             Advice,
             stacklevel=3,
         )
