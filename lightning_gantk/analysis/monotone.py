@@ -1,15 +1,12 @@
 """Whether a loss drives fakes towards higher density ratios at every score."""
 
 import math
-from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.losses import AdversarialLoss
-
-_POINTS = 4001
+from lightning_gantk.losses.slopes import POINTS, slope
 
 
 def is_monotone(loss: AdversarialLoss, lo: float = -10.0, hi: float = 10.0) -> bool:
@@ -32,19 +29,6 @@ def is_monotone(loss: AdversarialLoss, lo: float = -10.0, hi: float = 10.0) -> b
     """
     if not (math.isfinite(lo) and math.isfinite(hi) and lo < hi):
         raise ConfigError(f"'lo' must be a number below 'hi', got lo={lo}, hi={hi}.")
-    way = float(_slope(loss.b, torch.zeros(1, dtype=torch.float64)))
-    slopes = _slope(loss.c, torch.linspace(lo, hi, _POINTS, dtype=torch.float64))
+    way = float(slope(loss.b, torch.zeros(1, dtype=torch.float64)))
+    slopes = slope(loss.c, torch.linspace(lo, hi, POINTS, dtype=torch.float64))
     return bool((slopes * math.copysign(1.0, way) > 0).all()) and way != 0
-
-
-def is_increasing(function: Callable[[Tensor], Tensor], lo: float = -10.0, hi: float = 10.0) -> bool:
-    """Whether a pointwise function's slope is positive at 4001 places from ``lo`` to ``hi``, in float64."""
-    return bool((_slope(function, torch.linspace(lo, hi, _POINTS, dtype=torch.float64)) > 0).all())
-
-
-def _slope(function: Callable[[Tensor], Tensor], scores: Tensor) -> Tensor:
-    scores = scores.requires_grad_()
-    value = function(scores)
-    if not value.requires_grad:  # a constant
-        return torch.zeros_like(scores)
-    return torch.autograd.grad(value.sum(), scores)[0]

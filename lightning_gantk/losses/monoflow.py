@@ -79,7 +79,7 @@ class MonoFlow(LikelihoodRatio):
 
 
 def _warn_unless_increasing(h: Callable[[Array], Array]) -> None:
-    from lightning_gantk.analysis.monotone import is_increasing  # which imports the losses
+    from lightning_gantk.losses.slopes import is_increasing  # torch takes a while to import, which names need not
 
     try:
         increasing = is_increasing(h)

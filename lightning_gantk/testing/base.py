@@ -71,8 +71,9 @@ class Contract(ABC):
         __tracebackhide__ = True
         found, wanted = numbers(found), numbers(wanted)
         self.claim(found.shape == wanted.shape, f"{what}: shape {found.shape} in the place of {wanted.shape}.", of)
-        off = np.abs(np.subtract(found, wanted, dtype=np.float64))  # of truth values too
-        off = np.where(np.isnan(off), np.inf, np.where(found == wanted, 0, off))  # two equal infinities are equal
+        with np.errstate(invalid="ignore"):
+            off = np.abs(np.subtract(found, wanted, dtype=np.float64))  # of truth values too
+        off = np.where(found == wanted, 0, np.where(np.isnan(off), np.inf, off))  # two equal infinities are equal
         if off.size and off.max() > error:
             place = tuple(int(i) for i in np.unravel_index(off.argmax(), off.shape))
             at = f" at {place}" if place else ""
