@@ -43,7 +43,7 @@ class MonoFlow(LikelihoodRatio):
         ConfigError: If the name is unknown, or a number is out of range.
 
     Warns:
-        UserWarning: If a function is not increasing everywhere between -10 and 10.
+        Advice: If a function is not increasing everywhere between -10 and 10.
 
     Examples:
         >>> import torch
