@@ -1,13 +1,15 @@
 """Patches of photographs: colour images without a download."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib import import_module
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from datamodules.base import DataModule
 from datamodules.decoding import check_pixels
@@ -24,8 +26,8 @@ class PatchesDataModule(DataModule):
     """Square patches of photographs, three channels, in [-1, 1], held in memory.
 
     Patches are cut at random places and sizes, once, by ``seed``, and resized to one size. Held-out patches come from
-    the right-hand part of each photograph and training patches from the rest: they share no pixel. A photograph counts
-    as much as it has places for a patch.
+    the right-hand part of each photograph and training patches from the rest, or with ``tile`` from tiles all over it:
+    they share no pixel. A photograph counts as much as it has places for a patch.
 
     Args:
         photographs: Names of photographs that come with scikit-image ("astronaut", "chelsea", "coffee", "rocket") and
@@ -34,7 +36,9 @@ class PatchesDataModule(DataModule):
         crop_sizes: Pixels on a side of a patch before it is resized; each as often as the others.
         num_samples: How many training patches.
         val_size: How many held-out patches. FID with D features wants more than D of them.
-        val_part: Share of each photograph, of its width, that is held out.
+        val_part: Share of each photograph, of its width, that is held out at its right; of no effect with ``tile``.
+        tile: Pixels along a side that tiles have at least. Photographs are cut into them, and one in four, spread over
+            each photograph, is held out: held-out patches are then much like the others. None for no tiles.
         batch_size: Patches per batch and process.
         seed: Of the patches.
         order_seed: Of the order of training batches; ``seed`` where none is given.
@@ -58,6 +62,7 @@ class PatchesDataModule(DataModule):
         num_samples: int = 20_000,
         val_size: int = 1000,
         val_part: float = 0.25,
+        tile: int | None = None,
         batch_size: int = 64,
         seed: int = 0,
         order_seed: int | None = None,
@@ -69,51 +74,109 @@ class PatchesDataModule(DataModule):
         whole("val_size", val_size, 2)  # a single image has no covariance
         if not 0 < val_part < 1:
             raise ConfigError(f"val_part must lie between 0 and 1, not {val_part!r}.")
+        whole("tile", tile, 4, or_none=True)
         self.photographs = list(photographs or (*_SKIMAGE, *_SKLEARN))
         self.crop_sizes = list(crop_sizes)
         if not self.crop_sizes:
             raise ConfigError("crop_sizes must name at least one size, such as [32].")
         for size in self.crop_sizes:
             whole("crop_sizes", size, 4)
-        self.image_size, self.num_samples, self.val_size, self.val_part = image_size, num_samples, val_size, val_part
+        self.image_size, self.num_samples, self.val_size = image_size, num_samples, val_size
+        self.val_part, self.tile = val_part, tile
 
     @property
     def sample_shape(self) -> tuple[int, int, int]:
         return (3, self.image_size, self.image_size)
 
     def load(self) -> tuple[ImageTensor, ImageTensor]:
-        parts: tuple[list[Image.Image], list[Image.Image]] = ([], [])
-        for name in self.photographs:
-            photograph = _open(name)
-            border = round(photograph.width * (1 - self.val_part))
-            for part, (left, right) in zip(parts, ((0, border), (border, photograph.width)), strict=True):
-                if min(right - left, photograph.height) < max(self.crop_sizes):
-                    raise ConfigError(
-                        f"a patch of {max(self.crop_sizes)} pixels does not fit into the part of photograph {name!r}"
-                        f" that is {right - left} wide and {photograph.height} high: choose smaller crop_sizes or"
-                        " another val_part."
-                    )
-                part.append(photograph.crop((left, 0, right, photograph.height)))
-        training, held_out = parts
+        training, held_out = self.parts()
         return self._patches(training, self.num_samples, _TRAINING), self._patches(held_out, self.val_size, _HELD_OUT)
 
-    def _patches(self, photographs: list[Image.Image], count: int, stream: int) -> ImageTensor:
+    def parts(self) -> tuple[list[Image.Image], list[Image.Image]]:
+        """What training patches are cut from, and what held-out ones are.
+
+        Raises:
+            ConfigError: If a photograph cannot be had or is too small.
+        """
+        training, held_out = [], []
+        for name in self.photographs:
+            photograph = _open(name)
+            parts = _sides(photograph, self.val_part) if self.tile is None else _tiles(name, photograph, self.tile)
+            for part, is_held_out in parts:
+                if min(part.size) < max(self.crop_sizes):
+                    raise ConfigError(
+                        f"a patch of {max(self.crop_sizes)} pixels does not fit into the part of photograph {name!r}"
+                        f" that is {part.width} wide and {part.height} high: choose smaller crop_sizes or another"
+                        f" {'val_part' if self.tile is None else 'tile'}."
+                    )
+                (held_out if is_held_out else training).append(part)
+        return training, held_out
+
+    def _patches(self, parts: Sequence[Image.Image], count: int, stream: int) -> ImageTensor:
         draw = np.random.RandomState(np.random.MT19937(np.random.SeedSequence((self.seed, stream))))
-        sizes = draw.choice(self.crop_sizes, count)
-        places = np.array(
-            [[(p.width - size + 1) * (p.height - size + 1) for p in photographs] for size in self.crop_sizes],
-            dtype=float,
+        images, _ = cut(parts, count, draw, crop_sizes=self.crop_sizes, image_size=self.image_size)
+        return ImageTensor(images)
+
+
+def cut(
+    parts: Sequence[Image.Image],
+    count: int,
+    draw: np.random.RandomState,
+    *,
+    crop_sizes: Sequence[int],
+    image_size: int,
+) -> tuple[Tensor, Tensor]:
+    """Patches at random places.
+
+    Args:
+        parts: Photographs, or parts of them, in colour, each at least as large as the largest patch; it counts as much
+            as it has places.
+        count: Of patches.
+        draw: Random numbers.
+        crop_sizes: Pixels on a side of a patch before it is resized; each as often as the others.
+        image_size: Pixels on a side afterwards.
+
+    Returns:
+        Bytes ``(count, image_size, image_size, 3)``, and the number of the part that each is from, int64 ``(count,)``.
+    """
+    sizes = draw.choice(crop_sizes, count)
+    places = np.array([[(p.width - size + 1) * (p.height - size + 1) for p in parts] for size in crop_sizes], float)
+    shares = dict(zip(crop_sizes, places / places.sum(1, keepdims=True), strict=True))
+    images, numbers = np.empty((count, image_size, image_size, 3), np.uint8), np.empty(count, np.int64)
+    for place, size in enumerate(sizes.tolist()):
+        numbers[place] = draw.choice(len(parts), p=shares[size])
+        part = parts[numbers[place]]
+        left, top = (draw.randint(length - size + 1) for length in part.size)
+        patch = part.crop((left, top, left + size, top + size))
+        if size != image_size:
+            patch = patch.resize((image_size, image_size), Image.Resampling.BICUBIC)
+        images[place] = np.asarray(patch)
+    return torch.from_numpy(images), torch.from_numpy(numbers)
+
+
+def _sides(photograph: Image.Image, share: float) -> Iterator[tuple[Image.Image, bool]]:
+    """The left-hand part, and with its share of the width the right-hand one, which is held out."""
+    border = round(photograph.width * (1 - share))
+    yield photograph.crop((0, 0, border, photograph.height)), False
+    yield photograph.crop((border, 0, photograph.width, photograph.height)), True
+
+
+def _tiles(name: str, photograph: Image.Image, side: int) -> Iterator[tuple[Image.Image, bool]]:
+    """Tiles of nearly equal sizes, and whether each is held out: one in four of a row, every other row moved by two."""
+    columns, rows = photograph.width // side, photograph.height // side
+    if columns < 2 or rows < 1:
+        raise ConfigError(
+            f"photograph {name!r} is {photograph.width} wide and {photograph.height} high: two tiles of {side} pixels"
+            " must fit beside each other. Choose a smaller tile."
         )
-        shares = dict(zip(self.crop_sizes, places / places.sum(1, keepdims=True), strict=True))
-        images = np.empty((count, self.image_size, self.image_size, 3), np.uint8)
-        for number, size in enumerate(sizes.tolist()):
-            photograph = photographs[draw.choice(len(photographs), p=shares[size])]
-            left, top = (draw.randint(length - size + 1) for length in photograph.size)
-            patch = photograph.crop((left, top, left + size, top + size))
-            if size != self.image_size:
-                patch = patch.resize((self.image_size, self.image_size), Image.Resampling.BICUBIC)
-            images[number] = np.asarray(patch)
-        return ImageTensor(torch.from_numpy(images))
+    across, down = _borders(photograph.width, columns), _borders(photograph.height, rows)
+    for row, column in product(range(rows), range(columns)):
+        corners = (across[column], down[row], across[column + 1], down[row + 1])
+        yield photograph.crop(corners), (column + 2 * row) % 4 == 1
+
+
+def _borders(length: int, parts: int) -> list[int]:
+    return [round(number * length / parts) for number in range(parts + 1)]
 
 
 def _open(name: str) -> Image.Image:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lightning_gantk.metrics.mmd import MMD
     from lightning_gantk.metrics.modes import ModeCoverage
     from lightning_gantk.metrics.nearest_real import NearestReal
+    from lightning_gantk.metrics.patch_network import PatchFeatures
     from lightning_gantk.metrics.quality import SampleQuality
     from lightning_gantk.metrics.sliced import SlicedWasserstein
     from lightning_gantk.metrics.torch_metric import TorchMetric
@@ -31,6 +32,7 @@ __all__ = [
     "Manifolds",
     "ModeCoverage",
     "NearestReal",
+    "PatchFeatures",
     "PointQuality",
     "Quality",
     "SampleQuality",
@@ -49,6 +51,7 @@ _HOMES = {
     "Manifolds": "lightning_gantk.metrics.manifolds",
     "ModeCoverage": "lightning_gantk.metrics.modes",
     "NearestReal": "lightning_gantk.metrics.nearest_real",
+    "PatchFeatures": "lightning_gantk.metrics.patch_network",
     "PointQuality": "lightning_gantk.metrics.base",
     "Quality": "lightning_gantk.metrics.base",
     "SampleQuality": "lightning_gantk.metrics.quality",

@@ -3,13 +3,12 @@
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.metrics.features import FeatureExtractor
+from lightning_gantk.metrics.shipped import loaded
 
 WEIGHTS = Path(__file__).with_name("lenet_digits.safetensors")
 """The weights that the package ships; ``python -m lightning_gantk.metrics.train_lenet`` makes them."""
@@ -77,21 +76,13 @@ class LeNetFeatures(FeatureExtractor):
         if len(in_shape) != 3 or in_shape[0] != 1:
             raise ConfigError(
                 f"LeNetFeatures takes grey images (1, H, W), not samples of shape {tuple(in_shape)}: use"
-                " lightning_gantk.metrics.InceptionFeatures for images of three channels, or an extractor of your own."
+                " lightning_gantk.metrics.InceptionFeatures or PatchFeatures for images of three channels, or an"
+                " extractor of your own."
             )
 
     def load(self) -> LeNet:
         path = WEIGHTS if self.weights_path is None else Path(self.weights_path)
-        network = LeNet()
-        try:
-            network.load_state_dict(load_file(path))
-        except (OSError, SafetensorError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise ConfigError(
-                f"the LeNet weights {str(path)!r} cannot be read ({reason}): make them with"
-                " python -m lightning_gantk.metrics.train_lenet --output PATH, or leave weights_path out."
-            ) from error
-        return network
+        return loaded(LeNet(), path, module="lightning_gantk.metrics.train_lenet")
 
 
 def _to_32(images: Tensor) -> Tensor:

@@ -3,8 +3,7 @@
 import argparse
 import math
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -15,6 +14,7 @@ from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 from datamodules import MNISTDataModule
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.metrics.lenet import WEIGHTS, LeNet
+from lightning_gantk.metrics.shipped import one_thread
 
 _BATCH = 64
 _LEARNING_RATE = 3e-3
@@ -37,7 +37,7 @@ def train(images: Tensor, labels: Tensor, *, epochs: int, seed: int) -> LeNet:
     optimizer = torch.optim.Adam(network.parameters(), lr=_LEARNING_RATE)
     batches = len(images) // _BATCH
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * batches)
-    with _one_thread():
+    with one_thread():
         for _ in range(epochs):
             for batch in torch.randperm(len(images), generator=generator)[: batches * _BATCH].split(_BATCH):
                 optimizer.zero_grad()
@@ -47,17 +47,6 @@ def train(images: Tensor, labels: Tensor, *, epochs: int, seed: int) -> LeNet:
         with torch.no_grad():
             network.scale.copy_(network(images).square().mean().sqrt())
     return network.eval()
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """For sums in the same order however many cores there are; at this size more threads gain little."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def distorted(images: Tensor, generator: torch.Generator) -> Tensor:

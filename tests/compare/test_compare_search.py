@@ -110,6 +110,12 @@ def test_cell_searches_what_all_do_and_its_own(folder):
         ({"search": {"trials": 2, "sampler": "grid", "space": {_LR: _RATE}}}, "'sampler' of 'search' must be 'tpe' or"),
         ({"search": {"trials": 2, "seed": 1, "space": {_LR: _RATE}}}, "'seed' of 'search' must be none of 'seeds'"),
         ({"search": {"trials": 2}}, "'two' has nothing to search"),
+        (
+            {"search": {"trials": 2, "seconds": 0, "space": {_LR: _RATE}}},
+            "'seconds' of 'search' must be a number above 0",
+        ),
+        ({"search": {"trials": 2, "seconds": 6, "space": {_LR: _RATE}}}, "at most those of the 'budget', 5, got 6"),
+        ({"budget": None, "search": {"trials": 2, "seconds": 1, "space": {_LR: _RATE}}}, "and the .* no 'budget'"),
         ({"search": None}, "'one' has a space to search, and the specification no 'search'"),
         ({"search": {"trials": 2, "space": {_LR: [1]}}}, "must be a list of two or more different values"),
         ({"search": {"trials": 2, "space": {_LR: 1}}}, "must be a list of values, or a mapping with 'low' and 'high'"),
@@ -210,6 +216,21 @@ def test_every_cell_has_as_many_trials_and_the_best_meets_fresh_seeds(folder):
         assert [run.seed for run in found] == [0, 1]
         assert all(_values(run) == best for run in found)
     assert len(known_runs(specification, searches(specification))) == 10
+
+
+def test_trials_may_be_shorter_than_what_they_are_for(folder):
+    plan = {"trials": 2, "seconds": 1.5, "space": {_LR: _RATE}}
+    specification = _specification(folder, search=plan, budget={"seconds": 5, "schedule": "cosine"})
+    trials = _search(specification, lambda run: _values(run)[_LR])
+    every = [run for one in searches(specification) for run in one.found(specification.seeds)]
+    assert {run.slug for run in trials}.isdisjoint(run.slug for run in every)
+    spent = [[word for word in arguments(run) if word.startswith("--budget.seconds")][-1] for run in (*trials, *every)]
+    assert spent == ["--budget.seconds=1.5"] * 4 + ["--budget.seconds=5"] * 4
+    results = collect(specification)
+    assert sections.facts(results)["Search before"] == "2 trials of 1.5 s each, tpe"
+    assert "with 1.5 of its seconds and one seed" in tried.stated(results, specification.search)
+    longer = _specification(folder, search={**plan, "seconds": 2})  # nothing of the shorter search is taken over
+    assert all(not one.runs for one in searches(longer))
 
 
 def test_trials_that_diverge_never_win_and_a_cell_of_them_has_nothing_to_compare(folder):

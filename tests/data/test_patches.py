@@ -33,6 +33,22 @@ def test_patches_of_training_and_held_out_share_no_pixel(photograph):
     assert torch.all(held_out == torch.tensor([-1.0, -1, 1]).view(3, 1, 1))
 
 
+def test_tiles_that_are_held_out_lie_all_over_a_photograph(tmp_path):
+    """Each tile has a colour of its own: 5 x 3 of them, of which (1, 0), (3, 1) and (1, 2) are held out."""
+    picture = Image.new("RGB", (5 * 17, 3 * 17))
+    for number in range(15):
+        column, row = number % 5, number // 5
+        picture.paste((number, 0, 0), (17 * column, 17 * row, 17 * (column + 1), 17 * (row + 1)))
+    picture.save(tmp_path / "tiles.png")
+    data = ready(photographs=[str(tmp_path / "tiles.png")], tile=16, crop_sizes=[16], num_samples=300, val_size=60)
+    for images, expected in (
+        (data.train_dataset.images, set(range(15)) - {1, 8, 11}),
+        (data.val_dataset.images, {1, 8, 11}),
+    ):
+        assert torch.equal(images[..., 0].amax((1, 2)), images[..., 0].amin((1, 2)))  # no patch is of two tiles
+        assert set(images[:, 0, 0, 0].tolist()) == expected
+
+
 def test_patches_are_cut_as_they_are(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (20, 80, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "noise.png")
@@ -63,6 +79,15 @@ def test_patches_of_the_photographs_that_packages_ship():
     [
         ({"photographs": ["astronomer"]}, r"photograph 'astronomer' cannot be read .*one of astronaut, chelsea"),
         ({"crop_sizes": [61]}, r"a patch of 61 pixels does not fit into .* 150 wide and 60 high"),
+        (
+            {"tile": 60, "crop_sizes": [61]},
+            r"patch of 61 pixels does not fit into .* 67 wide and 60 high: .* another tile",
+        ),
+        (
+            {"tile": 61},
+            r"is 200 wide and 60 high: two tiles of 61 pixels must fit beside each other\. Choose a smaller",
+        ),
+        ({"tile": 2}, "'tile' must be a whole number of at least 4, got 2"),
         ({"crop_sizes": []}, "crop_sizes must name at least one size"),
         ({"val_part": 1.0}, r"val_part must lie between 0 and 1, not 1\.0"),
     ],

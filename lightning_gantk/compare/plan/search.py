@@ -4,11 +4,11 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from lightning_gantk.compare.plan.checks import first_twice, number, one_of, refuse_unknown
+from lightning_gantk.compare.plan.checks import first_twice, number, one_of, optional, refuse_unknown
 from lightning_gantk.errors import ConfigError
 
 SAMPLERS = ("tpe", "random", "gp")
-_KEYS = ("trials", "sampler", "seed", "space")
+_KEYS = ("trials", "seconds", "sampler", "seed", "space")
 _RANGE = ("low", "high", "log", "first")
 _TRIAL_SEED = 1_000_000  # far from those that people take
 
@@ -53,12 +53,14 @@ class SearchPlan:
 
     Attributes:
         trials: Of each cell.
+        seconds: Of each trial, where they are fewer than those of the budget; None for as many.
         sampler: One of ``SAMPLERS``, Optuna's.
         seed: That all trials train with; none of those compared.
         space: What is searched in all cells, beside their own.
     """
 
     trials: int
+    seconds: float | None
     sampler: str
     seed: int
     space: Space
@@ -78,6 +80,7 @@ def search_of(given: Any, seeds: tuple[int, ...]) -> SearchPlan:
         raise ConfigError(f"'seed' of 'search' must be none of 'seeds', which are for what was found, got {seed}.")
     return SearchPlan(
         trials=int(number(given.get("trials"), "'trials' of 'search'", whole=True, least=1)),
+        seconds=optional(given.get("seconds"), "'seconds' of 'search'", above=0),
         sampler=one_of(given.get("sampler", "tpe"), SAMPLERS, "'sampler' of 'search'"),
         seed=seed,
         space=space_of(given.get("space") or {}, "'space' of 'search'"),

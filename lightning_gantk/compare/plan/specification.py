@@ -117,6 +117,7 @@ def load(path: Path, *, folder: Path | None = None) -> Specification:
     if search is not None:
         choices.settings_of(dict(search.space), "'space' of 'search'")  # for the keys alone
     budget = budget_of(given["budget"]) if "budget" in given else None
+    _refuse_longer(search, budget)
     _refuse_overridden(budget, [base, *(one for axis in axes for one in axis)])
     return Specification(
         path=path,
@@ -160,6 +161,19 @@ def _refuse_unsearched(search: SearchPlan | None, axes: list[tuple[choices.Choic
         bare = next((one.name for axis in axes for one in axis if not one.space), "the base")
         raise ConfigError(
             f"{bare!r} has nothing to search: give it a 'search' of its own, or a 'space' in that of the specification."
+        )
+
+
+def _refuse_longer(search: SearchPlan | None, budget: choices.Choice | None) -> None:
+    """Refuses trials that are to take longer than the runs that they are for."""
+    if search is None or search.seconds is None:
+        return
+    if budget is None:
+        raise ConfigError("'search' has 'seconds', and the specification no 'budget', of which they would be a part.")
+    whole = dict(budget.settings)["budget.seconds"]
+    if search.seconds > whole:
+        raise ConfigError(
+            f"'seconds' of 'search' must be at most those of the 'budget', {whole:g}, got {search.seconds:g}."
         )
 
 

@@ -175,7 +175,8 @@ def facts(results: Results) -> dict[str, str]:
     seeds = len(results.specification.seeds)
     found["Compared"] = f"{len(results.cells)}, with {seeds} seed{'s' * (seeds > 1)} each"
     if (plan := results.specification.search) is not None:
-        found["Search before"] = f"{plan.trials} trial{'s' * (plan.trials > 1)} each, {plan.sampler}"
+        took = "" if plan.seconds is None else f" of {plan.seconds:g} s"
+        found["Search before"] = f"{plan.trials} trial{'s' * (plan.trials > 1)}{took} each, {plan.sampler}"
     if finished:
         steps = sorted({result.record["steps"] for result in finished})
         found[STEPS.capitalize()] = "–".join(f"{step:,}" for step in dict.fromkeys((steps[0], steps[-1])))  # noqa: RUF001

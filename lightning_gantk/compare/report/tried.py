@@ -36,10 +36,11 @@ def stated(results: Results, plan: SearchPlan) -> str:
     sampler = {"tpe": "a tree-structured Parzen estimator", "random": "chance", "gp": "a Gaussian process"}[
         plan.sampler
     ]
+    budget = "the budget of the runs compared" if plan.seconds is None else f"{plan.seconds:g} of its seconds"
     return (
-        f"Before the comparison each entry had the same number of trials, {plan.trials}, with the budget of the runs "
-        f"compared and one seed, {plan.seed}; values were proposed by {sampler} (Optuna). The best by {title(metric)} "
-        "(bold) was run anew with the seeds compared, which no trial had."
+        f"Before the comparison each entry had the same number of trials, {plan.trials}, with {budget} and one seed, "
+        f"{plan.seed}; values were proposed by {sampler} (Optuna). The best by {title(metric)} (bold) was run anew "
+        "with the seeds compared, which no trial had."
     )
 
 

@@ -1,6 +1,7 @@
 """What the search of each cell has tried, and what it came to: a file for each, which the driver alone writes."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ class CellSearch:
 
     def __init__(self, cell: Cell, plan: SearchPlan, folder: Path, rule: str):
         self.cell, self.plan, self.rule = cell, plan, rule
-        name = hashlib.sha256(f"{cell.key} {cell.space} {plan.seed}".encode()).hexdigest()[:10]
+        shorter = "" if plan.seconds is None else f" {plan.seconds}"
+        name = hashlib.sha256(f"{cell.key} {cell.space} {plan.seed}{shorter}".encode()).hexdigest()[:10]
         self.path = folder / f"{name}.json"
         known = files.read_json(self.path) or {"cell": cell.name, "trials": [], "best": None, "of": 0}
         self.values: list[dict[str, Any]] = known["trials"]
@@ -63,8 +65,13 @@ class CellSearch:
         cell = self.cell.at(self.values[self.best])
         return [cell.run(seed) for seed in seeds]
 
+    def trial(self, values: Mapping[str, Any], number: int | None = None) -> Run:
+        """The run that tries values; without a number it is for a look at them alone."""
+        shorter = {} if self.plan.seconds is None else {"budget.seconds": self.plan.seconds}
+        return self.cell.at({**values, **shorter}).run(self.plan.seed, trial=number)
+
     def _run(self, number: int) -> Run:
-        return self.cell.at(self.values[number]).run(self.plan.seed, trial=number)
+        return self.trial(self.values[number], number)
 
     def _write(self) -> None:
         told = {"cell": self.cell.name, "trials": self.values, "best": self._best, "of": self._of, "rule": self.rule}

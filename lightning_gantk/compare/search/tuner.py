@@ -30,10 +30,7 @@ class Tuner:
 
     def probes(self) -> list[Run]:
         """A run of each cell that nobody runs, with some values of its space: to see that they can be set."""
-        return [
-            one.cell.at({key: parameter.example for key, parameter in one.cell.space}).run(one.plan.seed)
-            for one in self.searches
-        ]
+        return [one.trial({key: parameter.example for key, parameter in one.cell.space}) for one in self.searches]
 
     @property
     def is_done(self) -> bool:

@@ -1,0 +1,48 @@
+"""Networks whose weights come with the package."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from lightning_gantk.errors import ConfigError
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def loaded(network: Network, path: Path, *, module: str) -> Network:
+    """The network with weights from a file of safetensors.
+
+    Args:
+        network: With any weights.
+        path: The file.
+        module: That makes such a file as a command.
+
+    Raises:
+        ConfigError: If the file cannot be read, or is another network's.
+    """
+    try:
+        network.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(
+            f"the weights {str(path)!r} cannot be read ({reason}): make them with python -m {module} --output PATH, or"
+            " leave weights_path out."
+        ) from error
+    return network
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """For sums in the same order however many cores there are; at the size of these networks more gain little."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
