@@ -49,10 +49,23 @@ class Finding(NamedTuple):
 
 def _short(**options: Any) -> Entry:
     """The quickstart with a third of its steps, and other options of its discriminator."""
-    steps = {"trainer.max_steps": 800, "model.scheduler.init_args.T_max": 800}
-    return Entry(
-        settings={**steps, **{f"model.discriminator.init_args.{name}": value for name, value in options.items()}}
-    )
+    return Entry(settings={"trainer.max_steps": 800, "model.scheduler.init_args.T_max": 800, **_discriminator(options)})
+
+
+def _random_network(width: int | None = None, **options: Any) -> Entry:
+    """The same, with other features."""
+    options = {f"architecture.init_args.{name}": value for name, value in options.items()}
+    return _short(**options, width=width)
+
+
+def _lsgan(**options: Any) -> Entry:
+    """A linearised network that is kept, trained on LSGAN."""
+    options = {"loss": "lightning_gantk.losses.LSGAN", **options}
+    return Entry(("quickstart.yaml", "best/linearized.yaml"), _discriminator(options), seconds=100)
+
+
+def _discriminator(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"model.discriminator.init_args.{name}": value for name, value in options.items()}
 
 
 ENTRIES = {
@@ -71,12 +84,26 @@ ENTRIES = {
     "fakes of one step": _short(decay=1.0),
     "fakes of 10 steps": _short(decay=0.1),
     "fakes of 200 steps": _short(decay=0.005),
+    "ReLU": _random_network(activation="relu"),
+    "GELU": _random_network(activation="gelu"),
+    "layer norm": _random_network(layer_norm=True),
+    "1 block, 8 channels": _random_network(8, blocks=1),
+    "3 blocks, 128 channels": _random_network(128, blocks=3),
+    "linearised LSGAN": _lsgan(),
+    "linearised LSGAN, moves each fit": _lsgan(decay=0.0, relinearize_every=1),
 }
 FINDINGS = {
     "families": Finding("One core", ("moments", "NTK IPM", "linearised IPM", "WGAN-GP")),
     "second": Finding("Second moments", ("800 steps", "first moments alone", "second moments x 5")),
     "components": Finding("Components", ("800 steps", "64 components", "256 components", "2,048 components")),
     "whitening": Finding("Whitening", ("800 steps", "no whitening", "full whitening")),
+    "features": Finding(
+        "Random networks (800 steps: leaky ReLU, 2 blocks of 32 channels)",
+        ("800 steps", "ReLU", "GELU", "layer norm", "1 block, 8 channels", "3 blocks, 128 channels"),
+    ),
+    "moves": Finding(
+        "Linearised networks", ("linearised IPM", "linearised LSGAN", "linearised LSGAN, moves each fit", "WGAN-GP")
+    ),
     "averages": Finding(
         "Averages of the fakes (800 steps: over 50)",
         ("800 steps", "fakes of one step", "fakes of 10 steps", "fakes of 200 steps"),
