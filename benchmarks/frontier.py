@@ -52,10 +52,9 @@ def _short(**options: Any) -> Entry:
     return Entry(settings={"trainer.max_steps": 800, "model.scheduler.init_args.T_max": 800, **_discriminator(options)})
 
 
-def _random_network(width: int | None = None, **options: Any) -> Entry:
+def _random_network(*, width: int = 32, **options: Any) -> Entry:
     """The same, with other features."""
-    options = {f"architecture.init_args.{name}": value for name, value in options.items()}
-    return _short(**options, width=width)
+    return _short(width=width, **{f"architecture.init_args.{name}": value for name, value in options.items()})
 
 
 def _lsgan(**options: Any) -> Entry:
@@ -87,8 +86,8 @@ ENTRIES = {
     "ReLU": _random_network(activation="relu"),
     "GELU": _random_network(activation="gelu"),
     "layer norm": _random_network(layer_norm=True),
-    "1 block, 8 channels": _random_network(8, blocks=1),
-    "3 blocks, 128 channels": _random_network(128, blocks=3),
+    "1 block, 8 channels": _random_network(width=8, blocks=1),
+    "3 blocks, 128 channels": _random_network(width=128, blocks=3),
     "linearised LSGAN": _lsgan(),
     "linearised LSGAN, moves each fit": _lsgan(decay=0.0, relinearize_every=1),
 }
