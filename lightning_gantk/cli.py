@@ -211,7 +211,7 @@ class GANCommand(CommandLine):
         """Validates the untrained generator, so that its FID is known, and trains."""
         model.check_optimizer()  # before data are read
         for one in callbacks_of(self.trainer):
-            if isinstance(one, callbacks.StoreFlow):
+            if isinstance(one, callbacks.CheckedCallback):
                 one.check(self.trainer, model, self.datamodule)
         new = kwargs.get("ckpt_path") is None
         measures = model.quality is not None and self.trainer.limit_val_batches and not is_only_a_try(self.trainer)

@@ -2,6 +2,7 @@
 
 from lightning_gantk.callbacks.budget import Budget
 from lightning_gantk.callbacks.changed_settings import ChangedSettings
+from lightning_gantk.callbacks.checked import CheckedCallback
 from lightning_gantk.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from lightning_gantk.callbacks.diversity import SampleDiversity
 from lightning_gantk.callbacks.hyperparameters import LogHyperparameters
@@ -24,6 +25,7 @@ __all__ = [
     "BestCheckpoint",
     "Budget",
     "ChangedSettings",
+    "CheckedCallback",
     "ExactResume",
     "KeepLoggedPoints",
     "KernelSpectrum",

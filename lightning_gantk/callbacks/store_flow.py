@@ -4,19 +4,19 @@ import copy
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Trainer
 from torch import Tensor
 
 from datamodules import samples as batches
+from lightning_gantk.callbacks.checked import CheckedCallback
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.generators.particles import Particles
 from lightning_gantk.generators.stored_flow import FlowStep, StoredFlow
 from lightning_gantk.training import schedules
 from lightning_gantk.training.folders import run_folder
-from lightning_gantk.training.trainer import data_of
 
 
-class StoreFlow(Callback):
+class StoreFlow(CheckedCallback):
     """Writes each step of a run of ``Particles`` to the folder ``flow`` of the run, for ``generators.ReplayedFlow``.
 
     The particles must move by plain gradient descent (``torch.optim.SGD`` without momentum or weight decay) along a
@@ -40,21 +40,7 @@ class StoreFlow(Callback):
         self._rate = 0.0
         self._hook: Any = None
 
-    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
-        if stage == "fit":
-            self.check(trainer, pl_module, data_of(trainer))
-
     def check(self, trainer: Trainer, gan: Any, data: Any) -> None:
-        """Looks whether a run can be replayed; the command line does before the run has a folder.
-
-        Args:
-            trainer: Of the run.
-            gan: What it trains.
-            data: Its data module, or None.
-
-        Raises:
-            ConfigError: If it cannot.
-        """
         _refuse_others(trainer, gan)
         made = gan.configure_optimizers()
         _refuse_more_than_descent(made["optimizer"] if isinstance(made, dict) else made)
