@@ -61,8 +61,8 @@ class PatchFeatures(FeatureExtractor):
     tiles of the six photographs (``tile=80``), to say for a patch of 32 or 64 pixels which of the 156 it is from,
     whatever its brightness, contrast and saturation within limits: it cannot do without texture and edges, and was told
     nothing of any generator. Over those patches its features have a mean square of 1, the scale for which KID's kernel
-    is made. Figures made with it compare with each other, never with published FIDs,
-    which are Inception's. Images of other sizes are resized to 32 x 32.
+    is made. Figures made with it compare with each other, never with published FIDs, which are Inception's. Images of
+    other sizes are resized to 32 x 32.
 
     Args:
         weights_path: Other weights, made by ``python -m lightning_gantk.metrics.train_patches --output PATH``.

@@ -1,13 +1,13 @@
-"""Networks whose weights come with the package."""
+"""Networks whose weights come with the package, and files of these."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from lightning_gantk.errors import ConfigError
@@ -35,6 +35,29 @@ def loaded(network: Network, path: Path, *, module: str) -> Network:
             " leave weights_path out."
         ) from error
     return network
+
+
+def check_output(path: str) -> None:
+    """Looks, before a network is trained, whether its weights can be written.
+
+    Raises:
+        ConfigError: If there is no folder for the file.
+    """
+    if Path(path).is_dir() or not Path(path).parent.is_dir():
+        raise ConfigError(f"--output must be a file in a folder that is there, got {path!r}.")
+
+
+def write(network: nn.Module, path: str, told: Mapping[str, Any]) -> None:
+    """Writes weights for ``loaded``.
+
+    Args:
+        network: The network.
+        path: The file.
+        told: How it was made, for whoever asks the file.
+    """
+    metadata = {name: str(value) for name, value in {**told, "torch": torch.__version__}.items()}
+    # Not save_file, which lets the owner alone read what it writes.
+    Path(path).write_bytes(save(network.state_dict(), metadata))
 
 
 @contextmanager

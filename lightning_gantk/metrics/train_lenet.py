@@ -4,17 +4,16 @@ import argparse
 import math
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
-from safetensors.torch import save
 from torch import Tensor
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 
 from datamodules import MNISTDataModule
+from lightning_gantk.checks import whole
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.metrics.lenet import WEIGHTS, LeNet
-from lightning_gantk.metrics.shipped import one_thread
+from lightning_gantk.metrics.shipped import check_output, one_thread, write
 
 _BATCH = 64
 _LEARNING_RATE = 3e-3
@@ -81,6 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> float:
     parser.add_argument("--seed", type=int, default=0, help="of the split, the weights, the order and the distortions")
     parser.add_argument("--output", default=str(WEIGHTS), help="the safetensors file to write")
     options = parser.parse_args(arguments)
+    whole("--epochs", options.epochs)
+    check_output(options.output)
 
     data = MNISTDataModule(options.root, source=options.source, val_size=options.val_size, seed=options.seed)
     data.prepare_data()
@@ -88,18 +89,16 @@ def main(arguments: Sequence[str] | None = None) -> float:
     assert data.train_labels is not None and data.val_labels is not None  # these data have them
     network = train(data.train_dataset[:], data.train_labels, epochs=options.epochs, seed=options.seed)
     measured = accuracy(network, data.val_dataset[:], data.val_labels)
-    metadata = {
+    told = {
         "accuracy": f"{measured:.4f}",
         "command": " ".join([parser.prog, *(sys.argv[1:] if arguments is None else arguments)]),
-        "epochs": str(options.epochs),
-        "seed": str(options.seed),
+        "epochs": options.epochs,
+        "seed": options.seed,
         "source": options.source,
-        "torch": torch.__version__,
-        "train_size": str(len(data.train_dataset)),
-        "val_size": str(options.val_size),
+        "train_size": len(data.train_dataset),
+        "val_size": options.val_size,
     }
-    # Not save_file, which lets the owner alone read what it writes.
-    Path(options.output).write_bytes(save(network.state_dict(), metadata))
+    write(network, options.output, told)
     print(f"accuracy on {options.val_size} held-out digits: {measured:.2%}; weights written to {options.output}")
     return measured
 

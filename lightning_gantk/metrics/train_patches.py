@@ -3,20 +3,19 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from datamodules import PatchesDataModule
 from datamodules.images import ImageTensor
 from datamodules.patches import cut
+from lightning_gantk.checks import whole
 from lightning_gantk.errors import ConfigError
 from lightning_gantk.metrics.patch_network import PATCH_CLASSES, PATCH_WEIGHTS, TILE, PatchNetwork
-from lightning_gantk.metrics.shipped import one_thread
+from lightning_gantk.metrics.shipped import check_output, one_thread, write
 
 _BATCH = 64
 _LEARNING_RATE = 1e-3
@@ -95,22 +94,23 @@ def main(arguments: Sequence[str] | None = None) -> float:
     parser.add_argument("--seed", type=int, default=0, help="of the weights, the patches and their colours")
     parser.add_argument("--output", default=str(PATCH_WEIGHTS), help="the safetensors file to write")
     options = parser.parse_args(arguments)
+    whole("--epochs", options.epochs)
+    whole("--per-epoch", options.per_epoch)
+    check_output(options.output)
 
     data = PatchesDataModule(tile=TILE)
     draw = patches(data, options.seed)
     network = train(draw, epochs=options.epochs, per_epoch=options.per_epoch, seed=options.seed)
     measured = accuracy(network, *draw(_TESTED))
-    metadata = {
+    told = {
         "accuracy": f"{measured:.4f}",
         "command": " ".join([parser.prog, *(sys.argv[1:] if arguments is None else arguments)]),
-        "epochs": str(options.epochs),
-        "per_epoch": str(options.per_epoch),
+        "epochs": options.epochs,
+        "per_epoch": options.per_epoch,
         "photographs": " ".join(data.photographs),
-        "seed": str(options.seed),
-        "torch": torch.__version__,
+        "seed": options.seed,
     }
-    # Not save_file, which lets the owner alone read what it writes.
-    Path(options.output).write_bytes(save(network.state_dict(), metadata))
+    write(network, options.output, told)
     print(f"accuracy on {_TESTED} new patches: {measured:.2%}; weights written to {options.output}")
     return measured
 

@@ -120,3 +120,17 @@ def test_the_command_writes_weights_that_it_can_make_again(tmp_path, capsys):
     first, second = (load_file(path) for path in paths)
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert PatchFeatures(paths[0])(torch.zeros(1, 3, 32, 32)).shape == (1, 96)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--epochs", "0"], "--epochs. must be a whole number of at least 1, got 0"),
+        (["--per-epoch", "0"], "--per-epoch. must be a whole number of at least 1, got 0"),
+        (["--output", "nowhere/weights"], "--output must be a file in a folder that is there, got 'nowhere/weights'"),
+        (["--output", "."], "--output must be a file in a folder"),
+    ],
+)
+def test_the_command_refuses_what_would_come_to_nothing(words, says):
+    with pytest.raises(ConfigError, match=says):
+        main(words)

@@ -5,6 +5,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from lightning_gantk.errors import ConfigError
 from lightning_gantk.metrics.lenet import LeNetFeatures
 from lightning_gantk.metrics.train_lenet import distorted, main
 
@@ -33,3 +34,16 @@ def test_distortion_keeps_the_background_and_moves_the_rest():
     moved = distorted(images, torch.Generator())
     assert moved.min() >= -1 and moved.max() <= 1 + 1e-6
     assert all(not torch.equal(a, b) for a, b in zip(images, moved, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--epochs", "0"], "--epochs. must be a whole number of at least 1, got 0"),
+        (["--output", "nowhere/weights"], "--output must be a file in a folder that is there, got 'nowhere/weights'"),
+        (["--output", "."], "--output must be a file in a folder"),
+    ],
+)
+def test_the_command_refuses_what_would_come_to_nothing(words, says):
+    with pytest.raises(ConfigError, match=says):
+        main(words)
