@@ -97,7 +97,7 @@ FINDINGS = {
     "components": Finding("Components", ("800 steps", "64 components", "256 components", "2,048 components")),
     "whitening": Finding("Whitening", ("800 steps", "no whitening", "full whitening")),
     "features": Finding(
-        "Random networks (800 steps: leaky ReLU, 2 blocks of 32 channels)",
+        "Random networks",  # 800 steps: leaky ReLU, 2 blocks of 32 channels
         ("800 steps", "ReLU", "GELU", "layer norm", "1 block, 8 channels", "3 blocks, 128 channels"),
     ),
     "moves": Finding(
