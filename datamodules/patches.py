@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from datamodules.base import DataModule
-from datamodules.decoding import check_pixels
+from datamodules.decoding import check_pixels, flattened
 from datamodules.images import ImageTensor
 from lightning_gantk.checks import whole
 from lightning_gantk.errors import ConfigError
@@ -31,7 +31,8 @@ class PatchesDataModule(DataModule):
 
     Args:
         photographs: Names of photographs that come with scikit-image ("astronaut", "chelsea", "coffee", "rocket") and
-            scikit-learn ("china", "flower") and need no download, or paths of your own; those six where none are given.
+            scikit-learn ("china", "flower") and need no download, or paths of your own, which are turned upright as
+            their EXIF data say and put on white where they are transparent; those six where none are given.
         image_size: Pixels on a side of a sample.
         crop_sizes: Pixels on a side of a patch before it is resized; each as often as the others.
         num_samples: How many training patches.
@@ -75,6 +76,10 @@ class PatchesDataModule(DataModule):
         if not 0 < val_part < 1:
             raise ConfigError(f"val_part must lie between 0 and 1, not {val_part!r}.")
         whole("tile", tile, 4, or_none=True)
+        if isinstance(photographs, str):
+            raise ConfigError(f"photographs must list names or paths, such as [{photographs!r}], got {photographs!r}.")
+        if isinstance(crop_sizes, int | float):
+            raise ConfigError(f"crop_sizes must list sizes, such as [{crop_sizes}], got {crop_sizes!r}.")
         self.photographs = list(photographs or (*_SKIMAGE, *_SKLEARN))
         self.crop_sizes = list(crop_sizes)
         if not self.crop_sizes:
@@ -186,9 +191,9 @@ def _open(name: str) -> Image.Image:
     if name in _SKLEARN:
         return _of_package("sklearn.datasets", "scikit-learn", name)
     try:
-        with Image.open(Path(name)) as file:
+        with Image.open(Path(name).expanduser()) as file:
             check_pixels(file)
-            return file.convert("RGB")
+            return flattened(ImageOps.exif_transpose(file), file.format).convert("RGB")
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         known = ", ".join((*_SKIMAGE, *_SKLEARN))
         raise ConfigError(f"photograph {name!r} cannot be read ({error}): name a file, or one of {known}.") from error

@@ -2,22 +2,24 @@
 
 import math
 import time
+import warnings
 from typing import Any, Literal
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
 from lightning_gantk import bridge
+from lightning_gantk.callbacks.checked import CheckedCallback
 from lightning_gantk.checks import number
-from lightning_gantk.errors import ConfigError
+from lightning_gantk.errors import Advice, ConfigError
 from lightning_gantk.processes import largest
 
 SECONDS = "time/training"  # in the logs
 _CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
-class Budget(Callback):
+class Budget(CheckedCallback):
     """Stops training after the generator step in which it has taken so many seconds, and then validates once more.
 
     Everything counts from the preparation of the discriminator on, data, logs and checkpoints included, but two things:
@@ -64,16 +66,33 @@ class Budget(Callback):
         self._begun = -1
         self._last: tuple[float, float, float] | None = None  # of the clock, the wall clock and compilations
 
+    def check(self, trainer: Trainer, gan: Any, data: Any) -> None:
+        if self.schedule is not None:
+            made = gan.configure_optimizers()
+            self._refuse_another(isinstance(made, dict) and "lr_scheduler" in made)
+
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self.schedule is not None and trainer.lr_scheduler_configs:
-            raise ConfigError(
-                "The budget has a schedule, and the optimizer another: set model.scheduler to null, or budget.schedule."
-            )
+        if self.schedule is not None:  # of a module of any kind
+            self._refuse_another(bool(trainer.lr_scheduler_configs))
         self._last = self._now()
+
+    @staticmethod
+    def _refuse_another(has_one: bool) -> None:
+        if has_one:
+            raise ConfigError(
+                "The budget has a schedule, and the optimizer another: name the file with the budget after all others,"
+                " or set model.scheduler to null, or budget.schedule."
+            )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._is_spent():  # the checkpoint is that of the end
             trainer.should_stop = True
+            warnings.warn(
+                f"The budget of {self.seconds:g} s is spent ({self.spent:.1f} s before the checkpoint), so that nothing"
+                " is trained: give more budget.seconds to go on.",
+                Advice,
+                stacklevel=2,
+            )
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         self._begun = trainer.global_step

@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> float:
     parser.add_argument("--val-size", type=int, default=1000, help="digits held out, on which accuracy is measured")
     parser.add_argument("--epochs", type=int, default=40, help="passes over the training digits")
     parser.add_argument("--seed", type=int, default=0, help="of the split, the weights, the order and the distortions")
-    parser.add_argument("--output", default=str(WEIGHTS), help="the safetensors file to write")
+    parser.add_argument("--output", default=WEIGHTS.name, help="the safetensors file to write, for weights_path")
     options = parser.parse_args(arguments)
     whole("--epochs", options.epochs)
     check_output(options.output)

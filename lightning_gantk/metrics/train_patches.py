@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> float:
     parser.add_argument("--epochs", type=int, default=2, help="how often new patches are cut")
     parser.add_argument("--per-epoch", type=int, default=20_000, help="patches of an epoch")
     parser.add_argument("--seed", type=int, default=0, help="of the weights, the patches and their colours")
-    parser.add_argument("--output", default=str(PATCH_WEIGHTS), help="the safetensors file to write")
+    parser.add_argument("--output", default=PATCH_WEIGHTS.name, help="the safetensors file to write, for weights_path")
     options = parser.parse_args(arguments)
     whole("--epochs", options.epochs)
     whole("--per-epoch", options.per_epoch)

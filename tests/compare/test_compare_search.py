@@ -18,10 +18,12 @@ from lightning_gantk.compare.plan.search import Parameter, space_of
 from lightning_gantk.compare.plan.specification import load
 from lightning_gantk.compare.report import sections, tried
 from lightning_gantk.compare.report.results import collect
+from lightning_gantk.compare.run.display import Board
+from lightning_gantk.compare.run.execution import Driver
 from lightning_gantk.compare.search.sampler import Tried, propose
 from lightning_gantk.compare.search.trials import known_runs, searches
 from lightning_gantk.compare.search.tuner import Tuner
-from lightning_gantk.compare.state import Comparison
+from lightning_gantk.compare.state import Comparison, Phase
 from lightning_gantk.errors import ConfigError
 
 _TIME, _LR = "model.discriminator.init_args.time", "model.optimizer.init_args.lr"
@@ -226,6 +228,13 @@ def test_trials_may_be_shorter_than_what_they_are_for(folder):
     assert {run.slug for run in trials}.isdisjoint(run.slug for run in every)
     spent = [[word for word in arguments(run) if word.startswith("--budget.seconds")][-1] for run in (*trials, *every)]
     assert spent == ["--budget.seconds=1.5"] * 4 + ["--budget.seconds=5"] * 4
+    _end(specification, every[0], 1.0)
+    board = Board(specification, [trials[0], every[0]], Comparison(specification.folder))
+    board.states()
+    assert [board._progress(run, board._read(run, Phase.FINISHED)) for run in board.runs] == [
+        "20 (5 / 1.5 s)",
+        "20 (5 / 5 s)",
+    ]
     results = collect(specification)
     assert sections.facts(results)["Search before"] == "2 trials of 1.5 s each, tpe"
     assert "with 1.5 of its seconds and one seed" in tried.stated(results, specification.search)
@@ -265,6 +274,32 @@ def test_more_trials_go_on_from_those_there_are(folder):
     tuner = Tuner(more, Comparison(more.folder), searches(more))
     new = [run for _ in range(2) for run in tuner.more(ended)]
     assert [(run.cell, run.trial) for run in new] == [("one", 3), ("two", 3)]
+
+
+def test_what_a_search_finds_again_is_not_run_again(folder):
+    """Two trials, whose better one met the seeds; then a third is asked for, and is worse."""
+    keys = {"runs": {"two": {_TIME: 2}}}
+    first = _specification(folder, search={"trials": 2, "space": {_LR: _RATE}}, **keys)
+    _search(first, lambda run: float(run.trial))
+    for run in searches(first)[0].found(first.seeds):
+        _end(first, run, 1.0)
+    more = _specification(folder, search={"trials": 3, "space": {_LR: _RATE}}, **keys)
+    comparison, found = Comparison(more.folder), searches(more)
+    tuner = Tuner(more, comparison, found)
+    (third,) = tuner.more({run.slug for run in found[0].runs})
+    _end(more, third, 9.0)
+    driver = Driver(more, known_runs(more, found), comparison, _Refusing(), 2, {"two": None}, tuner)
+    *_, last = driver._turns()
+    assert len(last) == 5 and {one.phase for one in last.values()} == {Phase.FINISHED} and tuner.is_done
+
+
+class _Refusing:
+    """An executor of which nothing is wanted."""
+
+    cluster = "local"
+
+    def submit(self, job):
+        raise AssertionError(f"{job} was run again")
 
 
 def test_trial_that_is_going_is_waited_for(folder):

@@ -58,6 +58,21 @@ def test_patches_are_cut_as_they_are(tmp_path):
     assert all(image.permute(2, 0, 1).numpy().tobytes() in known for image in data.train_dataset.images)
 
 
+def test_photographs_are_read_as_pictures_of_a_folder_are(tmp_path):
+    """16 bits are brought to 8, what is transparent is white, and a picture is turned as its EXIF data say."""
+    Image.fromarray(np.full((40, 200), 0x4000, np.uint16)).save(tmp_path / "deep.png")
+    Image.new("RGBA", (200, 40), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    turned = Image.new("RGB", (40, 200))
+    turned.getexif()[0x0112] = 6  # by a quarter
+    turned.save(tmp_path / "turned.png", exif=turned.getexif())
+    found = {}
+    for name in ("deep", "clear", "turned"):
+        data = ready(photographs=[str(tmp_path / f"{name}.png")], crop_sizes=[16], num_samples=4, val_size=2)
+        found[name] = set(data.train_dataset.images.flatten().tolist())
+        assert data.parts()[0][0].size == (150, 40)
+    assert found == {"deep": {0x40}, "clear": {255}, "turned": {0}}
+
+
 def test_patches_are_fixed_by_the_seed(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (60, 200, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "noise.png")
@@ -88,6 +103,8 @@ def test_patches_of_the_photographs_that_packages_ship():
             r"is 200 wide and 60 high: two tiles of 61 pixels must fit beside each other\. Choose a smaller",
         ),
         ({"tile": 2}, "'tile' must be a whole number of at least 4, got 2"),
+        ({"photographs": "rocket"}, r"photographs must list names or paths, such as \['rocket'\], got 'rocket'"),
+        ({"crop_sizes": 32}, r"crop_sizes must list sizes, such as \[32\], got 32"),
         ({"crop_sizes": []}, "crop_sizes must name at least one size"),
         ({"val_part": 1.0}, r"val_part must lie between 0 and 1, not 1\.0"),
     ],

@@ -90,7 +90,10 @@ class Board:
         step = finished["steps"] if finished else logs.step()
         whole = (plan or {}).get("max_steps") or -1
         if (budget := self.specification.budget) is not None:
-            return f"{step} ({logs.seconds():.0f} / {dict(budget.settings)['budget.seconds']:g} s)"
+            seconds = dict(budget.settings)["budget.seconds"]
+            if run.trial is not None and (plan := self.specification.search) is not None and plan.seconds is not None:
+                seconds = plan.seconds
+            return f"{step} ({logs.seconds():.0f} / {seconds:g} s)"
         return f"{step} / {whole}" if whole > 0 else str(step or "")
 
     def _read(self, run: Run, phase: Phase) -> Logs:
