@@ -148,13 +148,12 @@ class Driver:
             self._mistake = self._mistake or self._mistake_of(states)
             if self._mistake:
                 missing = []  # those that run go on
-            elif self.tuner is not None and len(active) + len(missing) < self.parallel:
-                new = self._more(self.tuner, set(states) - active - {run.slug for run in missing})
-                states = self.board.states(set(self.jobs))
-                idle = [run for run in new if states[run.slug].phase not in (Phase.RUNNING, Phase.QUEUED)]
-                missing += [
-                    run for run in idle if self._wants(run, states[run.slug])
-                ]  # an earlier driver's may be done
+            elif (
+                self.tuner is not None
+                and len(active) + len(missing) < self.parallel
+                and self._more(self.tuner, set(states) - active - {run.slug for run in missing})
+            ):
+                continue  # the new ones are looked at as all others are: an earlier driver may have run them
             for run in missing[: max(0, self.parallel - len(active))]:
                 # One that another driver's job has just let go of: how it ended may be about to be written down.
                 if states[run.slug].phase != Phase.STOPPED or run.slug in self.tries or run.slug in stopped:
